@@ -201,8 +201,9 @@ Async<std::string> AwsJsonClient::CallOnce(const std::string& operation, std::st
       co_return error;
     }
     const SystemTime before = runtime_.clock.Now();
+    const seconds was_ahead = ahead_;
     signer_.Sign("POST", {.host = host_, .path = path_, .query = ""}, request.headers,
-                 HexEncode(Sha256(body)), **credentials, before + ahead_);
+                 HexEncode(Sha256(body)), **credentials, before + was_ahead);
     int times = 0;
     request.times_sent = &times;
     Result<HttpResponse> response = co_await http_->Send(std::move(request));
@@ -215,7 +216,6 @@ Async<std::string> AwsJsonClient::CallOnce(const std::string& operation, std::st
       co_return response.error();
     }
     const bool ok = response->status >= 200 && response->status < 300;
-    const seconds was_ahead = ahead_;
     if (response->status < 500) {
       CompareClocks(response->headers, before, runtime_.clock.Now());
     }
@@ -238,6 +238,7 @@ Async<std::string> AwsJsonClient::CallOnce(const std::string& operation, std::st
         IsCredentialsStale(error) && !corrected && options_.credentials->Invalidate();
     const bool stale_clock = error.kind == ErrorKind::kDenied && !corrected && ahead_ != was_ahead;
     if (!stale_credentials && !stale_clock) co_return error;
+    if (repeat == AwsRepeat::kOnce && ahead_ != was_ahead) co_return error;  // Call says so.
     corrected = true;
   }
 }
@@ -251,6 +252,7 @@ void AwsJsonClient::CountThrottled(const std::string& operation) {
 
 Async<std::string> AwsJsonClient::Call(std::string operation, std::string body, AwsRepeat repeat) {
   RetryState retry = NewRetry();
+  const seconds ahead = ahead_;
   while (true) {
     Result<std::string> answer = co_await CallOnce(operation, body, repeat);
     runtime_.metrics
@@ -262,8 +264,15 @@ Async<std::string> AwsJsonClient::Call(std::string operation, std::string body, 
       retry.Succeeded();
       co_return answer;
     }
-    const Error error = answer.error().In(operation);
+    Error error = answer.error().In(operation);
     if (repeat == AwsRepeat::kOnce && MayHaveHappened(error)) co_return error;
+    // What `body` tells of times is by the clock that was believed when it was built.
+    const bool again = error.Transient() || error.kind == ErrorKind::kDenied;
+    if (repeat == AwsRepeat::kOnce && ahead_ != ahead && again) {
+      error.kind = ErrorKind::kRetryable;
+      error.code = kNotSentCode;
+      co_return error;
+    }
     const std::optional<std::chrono::nanoseconds> delay = retry.DelayAfter(error);
     if (!delay) co_return retry.GaveUp(error);
     co_await runtime_.clock.Sleep(*delay);

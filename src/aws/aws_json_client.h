@@ -49,7 +49,10 @@ struct AwsJsonOptions {
 
 enum class AwsRepeat {
   kSafe,  // Doing it twice is as good as once.
-  kOnce,  // An attempt after which it may have been done, now or later, is the last.
+  // An attempt after which it may have been done, now or later, is the last. So is one by which the
+  // service's clock has turned out to be another than `ahead` said, as the body may tell times by
+  // it: kRetryable, kNotSentCode, and who builds it anew may send it again.
+  kOnce,
 };
 
 class AwsJsonClient {

@@ -54,7 +54,7 @@ TEST(AwsJsonErrorTest, SaysWhatTheServiceSaid) {
 class AwsJsonCallTest : public ::testing::Test {
  protected:
   AwsJsonCallTest() { http_.world = &world_; }
-  Result<std::string> Call() {
+  Result<std::string> Call(AwsRepeat repeat = AwsRepeat::kSafe) {
     Result<std::unique_ptr<AwsJsonClient>> client =
         AwsJsonClient::Make(world_.runtime,
                             {.service = "sqs",
@@ -64,7 +64,7 @@ class AwsJsonCallTest : public ::testing::Test {
                              .credentials = provider_},
                             &http_);
     EXPECT_TRUE(client);
-    return world_.Run((*client)->Call("ReceiveMessage", "{}", AwsRepeat::kSafe));
+    return world_.Run((*client)->Call("ReceiveMessage", "{}", repeat));
   }
   static testing::Answer Refusal(int status, const std::string& type) {
     return {.status = status, .body = R"({"__type":"com.amazonaws.sqs#)" + type + "\"}"};
@@ -112,6 +112,24 @@ TEST_F(AwsJsonCallTest, WhatAsksForRestIsAskedAgainLater) {
     EXPECT_TRUE(Call());
     EXPECT_EQ(http_.seen.size(), 3u);
     EXPECT_GT(world_.clock.SteadyNow(), before);
+  }
+}
+
+// A body that tells times by a clock that is wrong must be built anew, whatever its refusal says.
+TEST_F(AwsJsonCallTest, WhatTellsTimesIsNotSentAgainByAnotherClock) {
+  for (testing::Answer refused :
+       {Refusal(403, "InvalidSignatureException"), Refusal(403, "ExpiredToken"),
+        Refusal(400, "ThrottlingException")}) {
+    refused.headers = {{"Date", "Sun, 01 Mar 2026 15:00:00 GMT"}};
+    http_.seen.clear();
+    http_.answers = {refused, {.body = "{}"}};
+    Result<std::string> answer = Call(AwsRepeat::kOnce);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, ErrorKind::kRetryable);
+    EXPECT_FALSE(MayHaveHappened(answer.error())) << answer.error().Describe();
+    EXPECT_EQ(http_.seen.size(), 1u);
+    http_.answers = {refused, {.body = "{}"}};
+    EXPECT_TRUE(Call());
   }
 }
 

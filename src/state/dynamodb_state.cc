@@ -11,6 +11,7 @@
 namespace longhaul {
 
 using std::chrono::microseconds;
+using std::chrono::seconds;
 
 namespace {
 
@@ -75,6 +76,10 @@ std::optional<int64_t> DynamodbState::TheirTime(std::optional<SystemTime> time) 
       std::clamp<int64_t>(time->time_since_epoch().count(), 0, kDynamoExpiresMaxUs);
   return std::clamp<int64_t>(ours + microseconds(client_->service().ahead()).count(), 0,
                              kDynamoExpiresMaxUs);
+}
+
+bool DynamodbState::ClockHasMoved(const Error& error, seconds ahead) const {
+  return error.code == kNotSentCode && client_->service().ahead() != ahead;
 }
 
 StateRow DynamodbState::RowOf(std::string key, const DynamoRow& row) const {
@@ -178,6 +183,7 @@ Async<int64_t> DynamodbState::WriteRow(const std::string& partition, const State
   RetryState retry = client_->service().NewRetry();
   bool in_doubt = false;  // An attempt before may have happened, or may yet.
   while (true) {
+    const seconds ahead = client_->service().ahead();
     DynamoExpression condition = ConditionOf(write.expected, NowUs());
     Result<void> done;
     if (write.value) {
@@ -192,7 +198,14 @@ Async<int64_t> DynamodbState::WriteRow(const std::string& partition, const State
     const Error error = done.error();
     const bool refused = error.kind == ErrorKind::kPrecondition;
     if (refused && !in_doubt) co_return co_await WhyRefused(place, write);
-    if (!refused && !MayHaveHappened(error)) co_return in_doubt ? InDoubt(error) : error;
+    if (!refused && !MayHaveHappened(error)) {
+      // With times by the clock that is known now: a lease that is another's would look expired.
+      std::optional<std::chrono::nanoseconds> delay;
+      if (ClockHasMoved(error, ahead)) delay = retry.DelayAfter(error);
+      if (!delay) co_return in_doubt ? InDoubt(error) : error;
+      co_await runtime_.clock.Sleep(*delay);
+      continue;
+    }
     if (error.kind == ErrorKind::kCancelled) co_return error;
     in_doubt = true;
     Result<std::optional<DynamoRow>> row = co_await Read(place);
@@ -298,7 +311,9 @@ Async<int64_t> DynamodbState::Add(std::string partition, std::string key, int64_
   const bool up = amount >= 0;
   const int64_t bound = up ? std::numeric_limits<int64_t>::max() - amount
                            : std::numeric_limits<int64_t>::min() - amount;
+  RetryState retry = client_->service().NewRetry();
   for (int attempt = 0; attempt < kAddAttemptsMax; ++attempt) {
+    const seconds ahead = client_->service().ahead();
     const int64_t revision = NewRevision();
     Result<DynamoItem> set = co_await client_->Update(
         place.Key(), "SET #revision = :revision ADD #number :amount",
@@ -319,14 +334,21 @@ Async<int64_t> DynamodbState::Add(std::string partition, std::string key, int64_
       if (!sum) co_return sum.error().In("state: add");
       co_return sum;
     }
-    if (set.error().kind != ErrorKind::kPrecondition) co_return set.error().In("state: add");
-    // It is text, has expired, or the sum does not fit.
-    Result<std::optional<DynamoRow>> row = co_await Read(place);
-    if (!row) co_return row.error().In("state: add");
-    if (!*row) continue;
-    Result<std::optional<int64_t>> added = co_await AddToRow(place, **row, amount);
-    if (!added) co_return added.error().In("state: add");
-    if (*added) co_return **added;
+    Error error = set.error();
+    if (error.kind == ErrorKind::kPrecondition) {
+      // It is text, has expired, or the sum does not fit.
+      Result<std::optional<DynamoRow>> row = co_await Read(place);
+      if (!row) co_return row.error().In("state: add");
+      if (!*row) continue;
+      Result<std::optional<int64_t>> added = co_await AddToRow(place, **row, amount);
+      if (added && *added) co_return **added;
+      if (added) continue;
+      error = added.error();
+    }
+    std::optional<std::chrono::nanoseconds> delay;
+    if (ClockHasMoved(error, ahead)) delay = retry.DelayAfter(error);
+    if (!delay) co_return error.In("state: add");
+    co_await runtime_.clock.Sleep(*delay);
   }
   co_return Retryable("state: add: others write the same row all the time");
 }
@@ -343,13 +365,17 @@ Async<void> DynamodbState::ScanPlace(std::string partition, DynamoPlace after, s
   query.filter = kNotExpired;
   query.values.emplace(":now", DynamoValue::Number(0));
   std::string last = after.sort;
+  bool asked_again = false;
   while (rows.size() < count_max) {
+    const seconds ahead = client_->service().ahead();
     query.values[":now"] = DynamoValue::Number(NowUs());
     // Some have expired.
     query.looked_at_max =
         static_cast<int>(std::min<size_t>(kLookedAtMax, count_max - rows.size() + 10));
     Result<DynamoPage> page = co_await client_->Query(query);
     if (!page) co_return page.error();
+    // By the clock that was believed it may leave out what has not expired.
+    if (client_->service().ahead() != ahead && !std::exchange(asked_again, true)) continue;
     for (const DynamoItem& item : page->items) {
       if (rows.size() >= count_max) break;
       Result<DynamoPlace> place = PlaceOfDynamoItem(item);

@@ -46,6 +46,8 @@ class DynamodbState : public State {
   // By the service's clock.
   [[nodiscard]] int64_t NowUs() const;
   [[nodiscard]] std::optional<int64_t> TheirTime(std::optional<SystemTime> time) const;
+  // What was not done by the service's clock that was known at `ahead`, and may be by another.
+  [[nodiscard]] bool ClockHasMoved(const Error& error, std::chrono::seconds ahead) const;
   [[nodiscard]] StateRow RowOf(std::string key, const DynamoRow& row) const;
   int64_t NewRevision();
   [[nodiscard]] Error Refused(const DynamoPlace& place, const Error& why) const;

@@ -9,6 +9,7 @@
 #include "state/dynamodb_table.h"
 #include "tests/support/fake_dynamodb.h"
 #include "tests/support/run.h"
+#include "tests/support/s3_store_fixture.h"
 
 namespace longhaul::testing {
 namespace {
@@ -30,11 +31,39 @@ boost::json::object Sign(const std::string& partition, const std::string& key) {
   return sign;
 }
 
+// What has a clock of its own, and takes no signature that is more than five minutes off.
+class StrictHttp : public HttpClient {
+ public:
+  StrictHttp(FakeDynamodb& inner, Clock& clock) : inner_(inner), clock_(clock) {}
+  [[nodiscard]] SystemTime Now() const { return clock_.Now() + ahead; }
+  Async<HttpResponse> Send(HttpRequest request) override {
+    inner_.headers = {{"Date", FormatHttpDate(Now())}};
+    std::string date(request.headers.Get("X-Amz-Date"));  // 20260301T090000Z
+    for (const size_t at : {4, 7}) date.insert(at, "-");
+    for (const size_t at : {13, 16}) date.insert(at, ":");
+    Result<SystemTime> signed_at = ParseRfc3339(date);
+    if (signed_at && std::chrono::abs(*signed_at - Now()) <= 5min) {
+      co_return co_await inner_.Send(std::move(request));
+    }
+    HttpResponse refused;
+    refused.status = 403;
+    refused.headers = inner_.headers;
+    refused.body =
+        std::make_unique<AnswerBody>(R"({"__type":"x#InvalidSignatureException"})", false);
+    co_return refused;
+  }
+  std::chrono::seconds ahead{0};
+
+ private:
+  FakeDynamodb& inner_;
+  Clock& clock_;
+};
+
 class DynamodbStateTest : public ::testing::Test {
  protected:
   DynamodbStateTest() { state_ = Open(); }
 
-  std::shared_ptr<DynamodbClient> Client() {
+  std::shared_ptr<DynamodbClient> Client(HttpClient* http = nullptr) {
     auto service =
         AwsJsonClient::Make(world_.runtime,
                             {.service = "dynamodb",
@@ -45,7 +74,7 @@ class DynamodbStateTest : public ::testing::Test {
                                                                    .secret_access_key = Secret("S"),
                                                                    .session_token = {},
                                                                    .expires = {}})},
-                            &http_);
+                            http == nullptr ? &http_ : http);
     EXPECT_TRUE(service) << service.error().Describe();
     return std::make_shared<DynamodbClient>(std::move(*service), "table");
   }
@@ -257,6 +286,50 @@ TEST_F(DynamodbStateTest, ExpiryIsByTheClockOfTheService) {
     EXPECT_EQ((*row)->expires, expires);
   }
   http_.headers.clear();
+}
+
+// A machine whose clock is set must not take a lease that another holds, nor hold one that the
+// others see as expired: what is refused for its signature has those times in it as well.
+TEST_F(DynamodbStateTest, AfterAStepOfTheClockTimesAreThoseOfTheService) {
+  StrictHttp strict(http_, world_.clock);
+  auto opened = world_.Run(DynamodbState::Open(world_.runtime, Client(&strict)));
+  ASSERT_TRUE(opened) << opened.error().Describe();
+  State& state = **opened;
+  auto write = [&](std::string key, Expected expected) {
+    const SystemTime expires = world_.clock.Now() + 1min;
+    return world_.Run(state.Write(
+        "p", {.key = std::move(key), .value = "v", .expected = expected, .expires = expires}));
+  };
+  auto near_to = [](const boost::json::value& number, SystemTime time) {
+    const int64_t there = std::stoll(std::string(number.at("N").as_string()));
+    return std::abs(there - time.time_since_epoch().count()) <= 2'000'000;
+  };
+  auto first = write("lease", Expected::Absent());
+  ASSERT_TRUE(first) << first.error().Describe();
+  world_.clock.Advance(2h);
+  strict.ahead = -2h;
+  auto stolen = write("lease", Expected::Absent());
+  ASSERT_FALSE(stolen);
+  EXPECT_EQ(stolen.error().kind, ErrorKind::kPrecondition) << stolen.error().Describe();
+
+  strict.ahead = 1h;
+  auto mine = write("mine", Expected::Absent());
+  ASSERT_TRUE(mine) << mine.error().Describe();
+  const auto& put = http_.requests.back();
+  EXPECT_TRUE(near_to(put.at("Item").at("expires"), strict.Now() + 1min)) << put;
+  EXPECT_TRUE(near_to(put.at("ExpressionAttributeValues").at(":now"), strict.Now())) << put;
+
+  strict.ahead = -1h;
+  auto sum = world_.Run(state.Add("p", "count", 5));
+  ASSERT_TRUE(sum) << sum.error().Describe();
+  EXPECT_EQ(*sum, 5);
+  const auto& update = http_.requests.back();
+  EXPECT_TRUE(near_to(update.at("ExpressionAttributeValues").at(":now"), strict.Now())) << update;
+
+  strict.ahead = 0s;
+  ASSERT_TRUE(world_.Run(state.Scan("p", "", 10)));
+  const auto& query = http_.requests.back();
+  EXPECT_TRUE(near_to(query.at("ExpressionAttributeValues").at(":now"), strict.Now())) << query;
 }
 
 TEST_F(DynamodbStateTest, AnExpiredRowIsAbsentThoughItIsThere) {
