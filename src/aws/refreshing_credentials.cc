@@ -1,6 +1,7 @@
 #include "aws/refreshing_credentials.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace longhaul {
 namespace {
@@ -54,14 +55,15 @@ class RefreshingCredentials : public CredentialsProvider {
       while (round_->running && round_->number == number) co_await round_->waiters.Wait();
       if (failed_round_ == number) co_return failure_;
     }
-    if (!current_ && failure_.kind == ErrorKind::kDenied && runtime_.clock.Now() < denied_until_) {
+    if (!current_ && failure_.kind == ErrorKind::kDenied &&
+        runtime_.clock.SteadyNow() < denied_until_) {
       co_return failure_;
     }
     co_return co_await Fetch();
   }
 
   bool Invalidate() override {
-    if (runtime_.clock.Now() - fetched_at_ < kYoung) return true;
+    if (fetched_at_ && runtime_.clock.SteadyNow() - *fetched_at_ < kYoung) return true;
     current_ = nullptr;
     denied_until_ = {};
     return true;
@@ -91,7 +93,7 @@ class RefreshingCredentials : public CredentialsProvider {
     const SystemTime now = runtime_.clock.Now();
     if (fetched) {
       fetch_at_ = FetchAt(*fetched, now);
-      fetched_at_ = now;
+      fetched_at_ = runtime_.clock.SteadyNow();
       current_ = std::make_shared<const Credentials>(std::move(*fetched));
       co_return current_;
     }
@@ -104,7 +106,7 @@ class RefreshingCredentials : public CredentialsProvider {
     current_ = nullptr;
     failure_ = fetched.error();
     failed_round_ = number;
-    denied_until_ = now + kDeniedFor;
+    denied_until_ = runtime_.clock.SteadyNow() + kDeniedFor;
     co_return failure_;
   }
 
@@ -112,10 +114,11 @@ class RefreshingCredentials : public CredentialsProvider {
   std::unique_ptr<CredentialsSource> source_;
   std::shared_ptr<const Credentials> current_;
   SystemTime fetch_at_{};
-  SystemTime fetched_at_{};
+  // These two by the clock that nobody sets: back, it would keep a process out for so long.
+  std::optional<SteadyTime> fetched_at_;
+  SteadyTime denied_until_{};
   Error failure_;
   uint64_t failed_round_ = 0;
-  SystemTime denied_until_{};
   // shared with the end of a round, which may outlive this in a coroutine that is being destroyed.
   std::shared_ptr<Round> round_ = std::make_shared<Round>();
 };

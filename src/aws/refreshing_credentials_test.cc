@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/support/run.h"
+#include "tests/support/set_clock.h"
 
 namespace longhaul {
 namespace {
@@ -150,6 +151,25 @@ TEST_F(RefreshingCredentialsTest, ARefusalIsRememberedForSeconds) {
   world_.clock.Advance(6s);
   script_->failure.reset();
   EXPECT_EQ(Get(), "K1");
+}
+
+// Until a clock that was set back is where it was, nothing would be fetched, whatever is refused.
+TEST_F(RefreshingCredentialsTest, AClockThatIsSetBackLocksNobodyOut) {
+  testing::SetClock clock(world_.clock);
+  const Runtime runtime = clock.In(world_.runtime);
+  auto source = std::make_unique<Script>(clock);
+  script_ = source.get();
+  provider_ = MakeRefreshingCredentials(runtime, std::move(source));
+  script_->failure = Error{.kind = ErrorKind::kDenied, .message = "no role"};
+  EXPECT_EQ(Get(), "no role");
+  clock.ahead = -2h;
+  world_.clock.Advance(6s);
+  script_->failure.reset();
+  EXPECT_EQ(Get(), "K1");
+  clock.ahead = -4h;
+  world_.clock.Advance(1min);
+  EXPECT_TRUE(provider_->Invalidate());
+  EXPECT_EQ(Get(), "K2");
 }
 
 // With a clock that is an hour ahead all credentials look old: each request would fetch new ones.
