@@ -13,6 +13,10 @@ constexpr milliseconds kPollMin{50};
 constexpr milliseconds kPollMax{250};
 constexpr int kReceiveCountMax = 1000;
 constexpr size_t kMovedAtOnce = 1000;  // In a transaction.
+// Whether the clock was set back is looked at once in this time, and so far ahead is no accident.
+constexpr std::chrono::minutes kClockLook{1};
+// Of what was to be hidden by another clock; as long as SQS delays a message.
+constexpr std::chrono::minutes kHiddenMax{15};
 
 // `dead` is set when a Receive meets a message that has been received too often, so that the next
 // ones need not pass it again, and by Bury. The index serves Receive and covers the counts of
@@ -181,6 +185,46 @@ Result<std::vector<QueueMessage>> TakeVisible(SqliteConnection& db, const std::s
   return messages;
 }
 
+constexpr const char* kNextLane =
+    "SELECT lane, visible_us FROM queue_messages WHERE queue = ? AND dead = 0 AND lane >= ?"
+    " ORDER BY lane, visible_us LIMIT 1";
+// Times before that of its sending are of the clock as it is now.
+constexpr const char* kFindAhead =
+    "SELECT 1 FROM queue_messages WHERE queue = ? AND dead = 0 AND lane = ? AND visible_us > ?"
+    " AND sent_us > ? AND visible_us >= sent_us LIMIT 1";
+constexpr const char* kMendAhead =
+    "UPDATE queue_messages SET visible_us = ? + min(visible_us - sent_us, ?), sent_us = ?"
+    " WHERE queue = ? AND dead = 0 AND lane = ? AND visible_us > ? AND sent_us > ?"
+    " AND visible_us >= sent_us";
+
+// Messages that were sent before the clock was set back are hidden for as long as it was ahead.
+// Whether there are any; `mends`: from now on they are hidden for as long as they were to be when
+// they were sent, so what somebody works on stays his.
+Result<bool> LookAhead(SqliteConnection& db, const std::string& queue, int64_t now_us, bool mends) {
+  const int64_t ahead_us = now_us + Micros(kClockLook);
+  SqliteStatement next = db.Prepare(kNextLane);
+  SqliteStatement find = db.Prepare(kFindAhead);
+  SqliteStatement mend = db.Prepare(kMendAhead);
+  bool any = false;
+  for (std::string lane;; lane += '\0') {
+    next.Reset();
+    Result<bool> row = next.Bind(queue).Bind(lane).Step();
+    if (!row) return row.error();
+    if (!*row) return any;
+    lane = next.Bytes(0);
+    find.Reset();
+    Result<bool> found = find.Bind(queue).Bind(lane).Bind(ahead_us).Bind(ahead_us).Step();
+    if (!found) return found.error();
+    any = any || *found;
+    if (!*found || !mends) continue;
+    find.Reset();
+    mend.Reset();
+    mend.Bind(now_us).Bind(Micros(kHiddenMax)).Bind(now_us);
+    Result<void> mended = mend.Bind(queue).Bind(lane).Bind(ahead_us).Bind(ahead_us).Run();
+    if (!mended) return mended.error();
+  }
+}
+
 }  // namespace
 
 struct SqliteQueue::Look {
@@ -203,8 +247,25 @@ Async<std::unique_ptr<Queue>> SqliteQueue::Open(Runtime runtime,
   Result<void> made = co_await database->EnsureSchema("queue", {kSchema1, kSchema2});
   if (made) made = co_await database->EnsureSchema("dead letters", {kReasons1});
   if (!made) co_return made.error().In("open the queue");
-  co_return std::unique_ptr<Queue>(
+  std::unique_ptr<SqliteQueue> queue(
       new SqliteQueue(runtime, std::move(database), std::move(options)));
+  Result<void> followed = co_await queue->FollowClock();
+  if (!followed) co_return followed.error().In("open the queue");
+  co_return std::unique_ptr<Queue>(std::move(queue));
+}
+
+Async<void> SqliteQueue::FollowClock() {
+  const SteadyTime steady_now = runtime_.clock.SteadyNow();
+  if (steady_now < follow_at_) co_return Ok();
+  follow_at_ = steady_now + kClockLook;
+  const int64_t now = Micros(runtime_.clock.Now());
+  auto look = [queue = options_.name, now](bool mends) {
+    return [queue, now, mends](SqliteConnection& db) { return LookAhead(db, queue, now, mends); };
+  };
+  Result<bool> any = co_await database_->Read<bool>(look(false));
+  if (any && *any) any = co_await database_->Write<bool>(look(true), SqliteDurability::kLazy);
+  if (!any) co_return any.error();
+  co_return Ok();
 }
 
 void SqliteQueue::WakeReceivers() {
@@ -237,9 +298,7 @@ Async<SqliteQueue::Look> SqliteQueue::LookAround(std::vector<std::string> withou
     if (!count) return count.error();
     look.change_count = *count;
     // Of each lane the message that is visible first; ">=" finds the lane without a name.
-    SqliteStatement first = db.Prepare(
-        "SELECT lane, visible_us FROM queue_messages WHERE queue = ? AND dead = 0 AND lane >= ?"
-        " ORDER BY lane, visible_us LIMIT 1");
+    SqliteStatement first = db.Prepare(kNextLane);
     for (std::string lane;; lane += '\0') {
       first.Reset();
       Result<bool> row = first.Bind(queue).Bind(lane).Step();
@@ -275,6 +334,8 @@ Async<Received> SqliteQueue::Receive(ReceiveRequest request) {
   const int count_max = std::clamp(request.count_max, 1, kReceiveCountMax);
   const SteadyTime deadline = runtime_.clock.SteadyNow() + request.wait;
   while (true) {
+    Result<void> followed = co_await FollowClock();
+    if (!followed) co_return followed.error().In("queue: receive");
     uint64_t wakes_seen = wakes_;
     Result<Look> look = co_await LookAround(request.without);
     if (!look) co_return look.error().In("queue: receive");
@@ -295,7 +356,7 @@ Async<Received> SqliteQueue::Receive(ReceiveRequest request) {
       continue;
     }
     if (runtime_.clock.SteadyNow() >= deadline) co_return received;
-    Result<void> waited = co_await WaitForChange(*look, wakes_seen, deadline);
+    Result<void> waited = co_await WaitForChange(*look, wakes_seen, std::min(deadline, follow_at_));
     if (!waited) co_return waited.error().In("queue: receive");
   }
 }
@@ -483,8 +544,10 @@ Async<int64_t> SqliteQueue::Redrive() {
        now](SqliteConnection& db) -> Result<int64_t> {
     Result<void> updated =
         db.Prepare(
-              "UPDATE queue_messages SET dead = 0, receives = 0, in_flight = 0, reason = x''"
+              "UPDATE queue_messages SET dead = 0, receives = 0, in_flight = 0, reason = x'',"
+              " visible_us = min(visible_us, ?)"  // The clock may have been set back since.
               " WHERE queue = ? AND (dead = 1 OR (visible_us <= ? AND receives >= ?))")
+            .Bind(now)
             .Bind(queue)
             .Bind(now)
             .Bind(int64_t{receives_max})

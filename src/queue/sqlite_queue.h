@@ -1,6 +1,7 @@
 // SqliteQueue: the embedded Queue, a table in a SQLite file that several processes may share.
 //
-// A message is a row; its visibility is a time of the machine's clock, which the processes share. A
+// A message is a row; its visibility is a time of the machine's clock, which the processes share.
+// Where that is set back, what was sent before is found within a minute. A
 // Send that returned OK survives a power loss. Receive, Extend and Release survive kill -9 of every
 // process; a power loss may undo them, and the message is then delivered again, as after a crash.
 //
@@ -56,6 +57,8 @@ class SqliteQueue : public Queue {
               SqliteQueueOptions options);
   Async<void> MoveAll(std::vector<Receipt> receipts, std::chrono::milliseconds visible_in,
                       bool in_flight);
+  // Once in a while: sees to what was sent before the clock was set back.
+  Async<void> FollowClock();
   // What there is to receive, now or later, outside of the lanes `without`.
   Async<Look> LookAround(std::vector<std::string> without);
   Async<std::vector<QueueMessage>> Take(std::string lane, int count_max,
@@ -71,6 +74,7 @@ class SqliteQueue : public Queue {
   std::string last_lane_;  // Of the last Receive.
   uint64_t wakes_ = 0;     // So often receivers were woken: tells what happened during an await.
   std::chrono::milliseconds poll_interval_;
+  SteadyTime follow_at_{};  // When FollowClock looks again.
 };
 
 }  // namespace longhaul

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "tests/support/run.h"
+#include "tests/support/set_clock.h"
 #include "tests/support/temp_dir.h"
 
 namespace longhaul {
@@ -144,7 +145,9 @@ TEST(SqliteQueueSchemaTest, ReceiveReadsTheIndexInOrder) {
        {"EXPLAIN QUERY PLAN SELECT lane, visible_us FROM queue_messages WHERE queue = ? AND dead = "
         "0 AND lane >= ? ORDER BY lane, visible_us LIMIT 1",
         "EXPLAIN QUERY PLAN SELECT id, body FROM queue_messages WHERE queue = ? AND dead = 0 AND "
-        "lane = ? AND visible_us <= ? ORDER BY visible_us, receives, in_flight, id LIMIT ?"}) {
+        "lane = ? AND visible_us <= ? ORDER BY visible_us, receives, in_flight, id LIMIT ?",
+        "EXPLAIN QUERY PLAN SELECT 1 FROM queue_messages WHERE queue = ? AND dead = 0 AND lane = ? "
+        "AND visible_us > ? AND sent_us > ? AND visible_us >= sent_us LIMIT 1"}) {
     std::function<Result<std::string>(SqliteConnection&)> work =
         [sql](SqliteConnection& db) -> Result<std::string> {
       std::string plan;
@@ -162,6 +165,82 @@ TEST(SqliteQueueSchemaTest, ReceiveReadsTheIndexInOrder) {
         << *plan;
     EXPECT_EQ(plan->find("ORDER BY"), plan->npos) << *plan;
   }
+}
+
+// --- The clock
+
+class SqliteQueueClockTest : public ::testing::Test {
+ protected:
+  SqliteQueueClockTest() { queue_ = Open(); }
+  std::unique_ptr<Queue> Open() {
+    auto opened = world_.Run(OpenQueue(runtime_, dir_.file("test.db"), false));
+    EXPECT_TRUE(opened) << opened.error().Describe();
+    return std::move(*opened);
+  }
+  void Send(std::string body, std::chrono::milliseconds delay = 0ms) {
+    ASSERT_TRUE(world_.Run(queue_->Send({{.body = std::move(body), .lane = "a"}}, delay)));
+  }
+  // Waits for it: the clock stands still else.
+  std::vector<QueueMessage> Receive(std::chrono::milliseconds wait) {
+    Result<Received> received = world_.Run(
+        queue_->Receive({.count_max = 10, .visibility = 5min, .wait = wait, .without = {}}));
+    EXPECT_TRUE(received) << received.error().Describe();
+    return received ? received->messages : std::vector<QueueMessage>();
+  }
+  std::set<std::string> BodiesIn(std::chrono::milliseconds wait) {
+    std::set<std::string> bodies;
+    for (const QueueMessage& message : Receive(wait)) {
+      bodies.insert(message.body);
+      EXPECT_TRUE(world_.Run(queue_->Ack({message.receipt})));
+    }
+    return bodies;
+  }
+  using Bodies = std::set<std::string>;
+
+  testing::TempDir dir_;
+  testing::FakeWorld world_;
+  testing::SetClock clock_{world_.clock};
+  Runtime runtime_ = clock_.In(world_.runtime);
+  std::unique_ptr<Queue> queue_;
+};
+
+// Events that wait for hours because somebody has set the clock right are lost to whoever waits for
+// their objects.
+TEST_F(SqliteQueueClockTest, WhatWasSentByAClockThatWasSetBackIsReceived) {
+  clock_.ahead = 3h;
+  Send("held");
+  Send("lost");
+  const std::vector<QueueMessage> in_flight = Receive(0ms);
+  ASSERT_EQ(in_flight.size(), 2u);
+  Send("sent");
+  Send("later", 2min);
+  clock_.ahead = 0us;
+  EXPECT_EQ(BodiesIn(2min), Bodies{"sent"});
+  // By now the one is held by somebody who lives, and the other is not.
+  const size_t held = in_flight[0].body == "held" ? 0 : 1;
+  ASSERT_TRUE(world_.Run(queue_->Extend(in_flight[held].receipt, 30min)));
+  EXPECT_EQ(BodiesIn(3min), Bodies{"later"});
+  EXPECT_EQ(BodiesIn(4min), Bodies{"lost"});
+  EXPECT_TRUE(world_.Run(queue_->Ack({in_flight[held].receipt})));
+}
+
+TEST_F(SqliteQueueClockTest, WhoeverOpensTheQueueNeedsNotWait) {
+  clock_.ahead = 3h;
+  Send("sent");
+  clock_.ahead = 0us;
+  queue_ = Open();
+  EXPECT_EQ(BodiesIn(0ms), Bodies{"sent"});
+}
+
+TEST_F(SqliteQueueClockTest, DeadLettersComeBackAtOnce) {
+  Send("dead");
+  clock_.ahead = 3h;
+  const std::vector<QueueMessage> messages = Receive(0ms);
+  ASSERT_EQ(messages.size(), 1u);
+  ASSERT_TRUE(world_.Run(queue_->Bury(messages[0], "no")));
+  clock_.ahead = 0us;
+  ASSERT_TRUE(world_.Run(queue_->Redrive()));
+  EXPECT_EQ(BodiesIn(0ms), Bodies{"dead"});
 }
 
 // --- kill -9
