@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -146,9 +147,8 @@ class Comparison {
     }
   }
 
-  Async<ReconcileResult> Run(bool send_changes, bool send_deletes_at_once) {
-    send_changes_ = send_changes;
-    send_deletes_ = send_deletes_at_once;
+  // Sends the changes, and keeps what only targets have in extra_.
+  Async<ReconcileResult> Run() {
     co_await LookIntoStaging();
     Result<void> walked = co_await Walk();
     co_await source_->Close();
@@ -164,6 +164,12 @@ class Comparison {
       if (alive_[i]) result_.target_keys = std::max(result_.target_keys, targets_[i]->count());
     }
     co_return result_;
+  }
+
+  // Sends what only targets have as it is found, to each target (by index) so many at most.
+  Async<ReconcileResult> RunDeletes(std::vector<uint64_t> deletes_max) {
+    deletes_max_ = std::move(deletes_max);
+    co_return co_await Run();
   }
 
   // Targets that have been compared to their end.
@@ -286,7 +292,10 @@ class Comparison {
       if (!at_source) co_return at_source.error();
       // The smallest key in sight, by its name at the source.
       std::optional<std::string> key;
-      if (*at_source != nullptr) key = (*at_source)->key;
+      if (*at_source != nullptr) {
+        key = (*at_source)->key;
+        source_has_any_ = true;
+      }
       std::vector<const ListedObject*> at_target(count);
       std::vector<std::optional<std::string>> target_key(count);
       bool any_alive = false;
@@ -365,7 +374,7 @@ class Comparison {
     if (!source_has) {
       if (!deletes_) co_return Ok();
       for (size_t i : suspect.targets) ++extra_counts_[i];
-      if (!send_deletes_) {
+      if (!deletes_max_) {
         if (static_cast<int64_t>(extra_.size()) <= rule_.rule->delete_guard.keys) {
           extra_.push_back(std::move(suspect));
         } else {
@@ -373,7 +382,12 @@ class Comparison {
         }
         co_return Ok();
       }
-    } else if (!send_changes_) {
+      // The source may have lost what it had when they were allowed.
+      std::erase_if(suspect.targets, [this](size_t i) {
+        return !source_has_any_ || extra_counts_[i] > (*deletes_max_)[i];
+      });
+      if (suspect.targets.empty()) co_return Ok();
+    } else if (deletes_max_) {
       co_return Ok();
     }
     suspects_.push_back(std::move(suspect));
@@ -484,9 +498,29 @@ class Comparison {
   std::deque<Suspect> suspects_;
   std::map<std::string, uint64_t> of_others_;  // By site.
   ReconcileResult result_;
-  bool send_changes_ = true;
-  bool send_deletes_ = false;
+  bool source_has_any_ = false;
+  std::optional<std::vector<uint64_t>> deletes_max_;  // By target; nullopt: none is sent yet.
 };
+
+bool IsTooMany(const DeleteGuard& guard, uint64_t extra, uint64_t there) {
+  return guard.enabled && static_cast<int64_t>(extra) > guard.keys &&
+         static_cast<double>(extra) > guard.share * static_cast<double>(there);
+}
+
+void TellHeld(ReplicationContext& context, const RuleContext& rule, size_t target,
+              const HeldDeletes& held, uint64_t target_keys, bool source_is_empty) {
+  context.runtime.log.Failure(
+      "deletes held back",
+      {{"rule", rule.rule->id},
+       {"target", rule.targets[target]->config->name},
+       {"keys", held.keys},
+       {"target_keys", target_keys},
+       {"looked_at", held.looked_at},
+       {"of_those_replicas", held.replicas},
+       {"why", source_is_empty
+                   ? "the source is empty"
+                   : "more than the delete guard allows; see delete_guard in the guide"}});
+}
 
 }  // namespace
 
@@ -497,7 +531,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   const bool asked_of_source = listing == nullptr;
   Comparison comparison(context, rule, std::move(targets), prefix, std::move(listing),
                         std::move(known_until), memory);
-  Result<ReconcileResult> result = co_await comparison.Run(true, false);
+  Result<ReconcileResult> result = co_await comparison.Run();
   if (!result) co_return result.error().In("rule " + rule.rule->id);
   context.observer.OnFound(result->writes, result->write_bytes);
   if (result->under_way > 0) {
@@ -511,8 +545,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   for (size_t i : compared) {
     const uint64_t extra = comparison.extra_count(i);
     const uint64_t there = comparison.target_keys(i);
-    const bool too_many = guard.enabled && static_cast<int64_t>(extra) > guard.keys &&
-                          static_cast<double>(extra) > guard.share * static_cast<double>(there);
+    const bool too_many = IsTooMany(guard, extra, there);
     const bool held = extra > 0 && (too_many || result->source_keys == 0);
     if (prefix.empty() && asked_of_source) {
       context.meter->OnDeletesHeld(rule.rule->id, rule.targets[i]->config->name, held ? extra : 0);
@@ -522,17 +555,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     result->guarded = true;
     const HeldDeletes told = co_await comparison.LookAtHeld(i);
     result->held.emplace(i, told);
-    context.runtime.log.Failure(
-        "deletes held back",
-        {{"rule", rule.rule->id},
-         {"target", rule.targets[i]->config->name},
-         {"keys", extra},
-         {"target_keys", there},
-         {"looked_at", told.looked_at},
-         {"of_those_replicas", told.replicas},
-         {"why", result->source_keys == 0
-                     ? "the source is empty"
-                     : "more than the delete guard allows; see delete_guard in the guide"}});
+    TellHeld(context, rule, i, told, there, result->source_keys == 0);
   }
   if (deleting.empty()) co_return result;
   if (!comparison.extra_overflow_) {
@@ -545,12 +568,32 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     result->failed = comparison.failed();
     co_return result;
   }
-  // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
+  // Too many to be kept in memory, and allowed: a second pass sends them as it finds them, no more
+  // of them than were counted. What the source has lost since is for the next comparison to judge.
+  std::vector<uint64_t> deletes_max(rule.targets.size(), std::numeric_limits<uint64_t>::max());
+  for (size_t i : deleting) {
+    if (guard.enabled) deletes_max[i] = comparison.extra_count(i);
+  }
   memory.Rewind();
   Comparison deletes(context, rule, deleting, prefix, nullptr, {}, memory);
-  Result<ReconcileResult> second = co_await deletes.Run(false, true);
+  Result<ReconcileResult> second = co_await deletes.RunDeletes(deletes_max);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
   deletes.TellOfOthers();
+  for (size_t i : deletes.Compared()) {
+    const uint64_t extra = deletes.extra_count(i);
+    const uint64_t there = deletes.target_keys(i);
+    const bool none = second->source_keys == 0;
+    const uint64_t kept = none ? extra : extra - std::min(extra, deletes_max[i]);
+    // A few more have been deleted at the source meanwhile.
+    if (kept == 0 || (!none && !IsTooMany(guard, extra, there))) continue;
+    const HeldDeletes held{.keys = kept};
+    if (prefix.empty()) {
+      context.meter->OnDeletesHeld(rule.rule->id, rule.targets[i]->config->name, kept);
+    }
+    result->guarded = true;
+    result->held.emplace(i, held);
+    TellHeld(context, rule, i, held, there, none);
+  }
   result->delete_hints = second->delete_hints;
   context.observer.OnFound(second->writes, 0);
   result->writes += second->writes;

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <optional>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "events/hint.h"
 #include "replication/make_context.h"
@@ -53,9 +58,10 @@ class ReconcileTest : public ::testing::Test {
         {{std::string(kMarkName), *FormatMark(mark, "out", key)}});
   }
 
-  ReconcileResult Compare() {
+  ReconcileResult Compare() { return CompareFrom(source_); }
+  ReconcileResult CompareFrom(Store& source) {
     auto context = MakeReplicationContext(world_.runtime, configuration_,
-                                          {{"east", &source_}, {"west", &target_}}, queue_, state_,
+                                          {{"east", &source}, {"west", &target_}}, queue_, state_,
                                           observer_, {});
     EXPECT_TRUE(context);
     Result<ReconcileResult> result = world_.Run(
@@ -162,6 +168,60 @@ TEST_F(ReconcileTest, TheDeleteGuardHoldsManyDeletesBack) {
   queue_backend_->rows.clear();
   EXPECT_FALSE(Compare().guarded);
   EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/kept", "a/0", "a/1", "a/2", "a/3", "a/4"}));
+}
+
+// A source that loses keys before it is listed for the second time.
+class Losing : public testing::MemoryStore {
+ public:
+  Losing(Runtime runtime, std::shared_ptr<testing::MemoryStoreBackend> backend,
+         std::vector<std::string> lost)
+      : MemoryStore(std::move(runtime), backend),
+        backend_(std::move(backend)),
+        lost_(std::move(lost)) {}
+  Async<ListPage> List(ListRequest request) override {
+    if (++lists_ == 2) {
+      for (const std::string& key : lost_) backend_->buckets["in"].objects.erase(key);
+    }
+    co_return co_await MemoryStore::List(std::move(request));
+  }
+
+ private:
+  std::shared_ptr<testing::MemoryStoreBackend> backend_;  // shared with its other clients.
+  std::vector<std::string> lost_;
+  int lists_ = 0;
+};
+
+// Deletes were allowed for what the source had when they were counted. What it has lost since, with
+// a mount that is gone, must not go by that leave.
+TEST_F(ReconcileTest, WhatTheSourceLosesBetweenTwoPassesIsNotDeleted) {
+  const std::set<std::string> counted{"a/0", "a/1", "a/2"};
+  struct Case {
+    std::vector<std::string> lost;
+    bool guard = true;
+    std::set<std::string> deleted;
+    std::optional<uint64_t> held;
+  };
+  const Case cases[] = {
+      {.lost = {}, .deleted = counted, .held = std::nullopt},
+      {.lost = {"a/3"}, .deleted = counted, .held = std::nullopt},
+      {.lost = {"a/3", "a/4", "a/5", "a/6"}, .deleted = counted, .held = 4},
+      {.lost = {"a/3", "a/4", "a/5", "a/6", "a/7"}, .deleted = {}, .held = 8},
+      {.lost = {"a/3", "a/4", "a/5", "a/6", "a/7"}, .guard = false, .deleted = {}, .held = 8}};
+  for (const Case& test : cases) {
+    configuration_.rules[0].delete_guard = {.enabled = test.guard, .keys = 1, .share = 0.75};
+    queue_backend_->rows.clear();
+    for (int i = 0; i < 8; ++i) {
+      const std::string name = std::to_string(i);
+      if (i >= 3) Put(source_, "in", "a/" + name, "x");
+      PutReplica("b/" + name, i < 3 ? "etag" : east_->Find("in", "a/" + name)->info.etag);
+    }
+    Losing losing(world_.runtime, east_, test.lost);
+    const ReconcileResult result = CompareFrom(losing);
+    EXPECT_EQ(HintedKeys(), test.deleted) << test.lost.size();
+    EXPECT_EQ(result.guarded, test.held.has_value()) << test.lost.size();
+    ASSERT_EQ(result.held.size(), test.held ? 1u : 0u);
+    if (test.held) EXPECT_EQ(result.held.at(0).keys, *test.held);
+  }
 }
 
 // What nobody replicated counts as well, and could never go: whoever is told must see that.
