@@ -296,6 +296,11 @@ Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& aske
     co_return Ok();
   }
   if (!compared) co_return compared.error();
+  Backfilled& done = backfilled_[id];
+  if (std::exchange(done.revision, asked.revision) != asked.revision) done.targets.clear();
+  for (size_t i : targets) {
+    if (!compared->failed.contains(i)) done.targets.insert(i);
+  }
   if (!compared->failed.empty()) {
     const auto& [index, error] = *compared->failed.begin();
     co_return error.In("rule " + id + ": target " + rule.targets[index]->config->name);
@@ -304,9 +309,6 @@ Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& aske
                                                    {"prefix", asked.prefix},
                                                    {"source_keys", compared->source_keys},
                                                    {"writes", compared->writes}});
-  Backfilled& done = backfilled_[id];
-  if (std::exchange(done.revision, asked.revision) != asked.revision) done.targets.clear();
-  done.targets.insert(targets.begin(), targets.end());
   if (!LeftOf(rule, asked).empty()) co_return Ok();
   backfilled_.erase(id);
   Result<void> removed = co_await RemoveBackfill(context_.state, id, asked.revision);

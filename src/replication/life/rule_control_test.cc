@@ -390,6 +390,38 @@ TEST(RuleControlTest, ABackfillWaitsForATargetThatIsAway) {
   world.Stop();
 }
 
+// One that cannot be listed is tried again by itself: the others would be listed in full, and be
+// sent what is not there yet, each half a minute.
+TEST(RuleControlTest, ABackfillIsRepeatedForTheTargetThatFailedAlone) {
+  ReplicationWorld world(2);
+  world.configuration.rules[0].intake.listing.reset();
+  world.Start();
+  world.RunFor(30s);
+  world.Put("a", "text");
+  int listed[] = {0, 0};
+  for (int i = 0; i < 2; ++i) {
+    world.target(i).decide = [&listed, i](StoreOperation operation, std::string_view bucket,
+                                          std::string_view) {
+      if (operation != StoreOperation::kList || bucket != "out") return Fault();
+      ++listed[i];
+      return i == 1 ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+    };
+  }
+  ASSERT_TRUE(
+      world.world.Run(AskForBackfill(world.state, "r", {.asked = world.world.clock.Now()})));
+  world.RunFor(5min);
+  EXPECT_EQ(world.Replicas(0), Keys{"a"});
+  EXPECT_EQ(listed[0], 1);
+  EXPECT_GT(listed[1], 1);
+  EXPECT_TRUE(world.state_backend->rows.contains({"rules", "r/backfill"}));
+  world.target(1).Heal();
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(1), Keys{"a"});
+  EXPECT_EQ(listed[0], 1);
+  EXPECT_FALSE(world.state_backend->rows.contains({"rules", "r/backfill"}));
+  world.Stop();
+}
+
 // A target that is compared alone says nothing of what is held back at another.
 TEST(RuleControlTest, DeletesHeldAtOneTargetStayToldWhenAnotherIsCompared) {
   ReplicationWorld world(2);
