@@ -288,14 +288,67 @@ Async<void> ApplyLarge(Run& run, size_t index, std::string target_key) {
   co_return Ok();
 }
 
-// The keys that the archive writes.
-std::set<std::string> KeysWritten(const Run& run) {
+// The keys that are written by `work`.
+std::set<std::string> KeysWritten(const Run& run, const std::vector<Work>& work) {
   std::set<std::string> keys;
-  for (const ArchiveEntry& entry : run.reader.entries()) {
+  for (const Work& one : work) {
+    const ArchiveEntry& entry = run.reader.entries()[one.entry];
     if (entry.op != EntryOp::kPut) continue;
     if (auto key = TargetKey(*run.rule.rule, *run.target.config, entry.key)) keys.insert(*key);
   }
   return keys;
+}
+
+// In its order. `hidden`: null where the store hides nothing. What it hides comes to `aside`, and
+// is parked where that is null.
+Async<void> ApplyWork(Run& run, const std::vector<Work>& work, HiddenKeys* hidden,
+                      std::vector<Work>* aside) {
+  const std::vector<ArchiveEntry>& entries = run.reader.entries();
+  FrameCache frames(run.reader);
+  FollowingEtags etags(run.reader, work);
+  TaskGroup writes(run.runtime.executor);
+  Result<void> status;
+  for (size_t at = 0; at < work.size(); ++at) {
+    const Work& next = work[at];
+    const ArchiveEntry& entry = entries[next.entry];
+    if (std::optional<std::string> refusal =
+            RefusalByRule(*run.rule.rule, entry.key, entry.stamp, run.runtime.clock.Now())) {
+      run.Take(next.entry, InvalidInput(std::move(*refusal)));
+      continue;
+    }
+    std::optional<std::string> key = TargetKey(*run.rule.rule, *run.target.config, entry.key);
+    if (hidden != nullptr && entry.op == EntryOp::kPut) {
+      Result<void> stored = co_await hidden->Check(*key);
+      if (!stored && IsHidden(stored.error()) && aside != nullptr) {
+        aside->push_back(next);
+        continue;
+      }
+      if (!stored) {
+        run.Take(next.entry, stored.error());
+        continue;
+      }
+    }
+    co_await writes.WaitBelow(run.target.writes_max);
+    if (entry.op == EntryOp::kDelete) {
+      writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
+    } else if (entry.op == EntryOp::kAttributes) {
+      writes.Spawn(ApplyAttributes(run, next.entry, std::move(*key)));
+    } else if (entry.segment || entry.size_bytes > run.context.limits.bundle_object_bytes_max) {
+      frames.DropBefore(next.frame + 1);
+      status = co_await ApplyLarge(run, next.entry, std::move(*key));
+    } else {
+      Result<Content> content = co_await LoadContent(run, frames, next.entry);
+      if (content) {
+        content->md5 = etags.Md5Of(at, *content);
+        writes.Spawn(ApplyMemory(run, next.entry, std::move(*key), std::move(*content)));
+      } else {
+        status = content.error();
+      }
+    }
+    if (!status) break;
+  }
+  Result<void> joined = co_await writes.Join();
+  co_return status ? joined : status;
 }
 
 }  // namespace
@@ -355,51 +408,17 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
   });
 
   std::optional<HiddenKeys> hidden;
-  if (!target.applier->policy().capabilities.key_file_beside_folder) {
-    hidden.emplace(*target.store, target.config->to.bucket, KeysWritten(run));
+  auto hidden_by = [&](const std::vector<Work>& written) -> HiddenKeys* {
+    if (target.applier->policy().capabilities.key_file_beside_folder) return nullptr;
+    return &hidden.emplace(*target.store, target.config->to.bucket, KeysWritten(run, written));
+  };
+  std::vector<Work> aside;
+  Result<void> applied = co_await ApplyWork(run, work, hidden_by(work), &aside);
+  // What was in the way may have been deleted by now, and what was to be written need not be there.
+  if (applied && !aside.empty()) {
+    applied = co_await ApplyWork(run, aside, hidden_by(aside), nullptr);
   }
-  FrameCache frames(reader);
-  FollowingEtags etags(reader, work);
-  TaskGroup writes(runtime.executor);
-  Result<void> status;
-  for (size_t at = 0; at < work.size(); ++at) {
-    const Work& next = work[at];
-    const ArchiveEntry& entry = entries[next.entry];
-    if (std::optional<std::string> refusal =
-            RefusalByRule(*rule.rule, entry.key, entry.stamp, runtime.clock.Now())) {
-      run.Take(next.entry, InvalidInput(std::move(*refusal)));
-      continue;
-    }
-    std::optional<std::string> key = TargetKey(*rule.rule, *target.config, entry.key);
-    if (hidden && entry.op == EntryOp::kPut) {
-      Result<void> stored = co_await hidden->Check(*key);
-      if (!stored) {
-        run.Take(next.entry, stored.error());
-        continue;
-      }
-    }
-    co_await writes.WaitBelow(target.writes_max);
-    if (entry.op == EntryOp::kDelete) {
-      writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
-    } else if (entry.op == EntryOp::kAttributes) {
-      writes.Spawn(ApplyAttributes(run, next.entry, std::move(*key)));
-    } else if (entry.segment || entry.size_bytes > context.limits.bundle_object_bytes_max) {
-      frames.DropBefore(next.frame + 1);
-      status = co_await ApplyLarge(run, next.entry, std::move(*key));
-    } else {
-      Result<Content> content = co_await LoadContent(run, frames, next.entry);
-      if (content) {
-        content->md5 = etags.Md5Of(at, *content);
-        writes.Spawn(ApplyMemory(run, next.entry, std::move(*key), std::move(*content)));
-      } else {
-        status = content.error();
-      }
-    }
-    if (!status) break;
-  }
-  Result<void> joined = co_await writes.Join();
-  if (!status) co_return status.error();
-  if (!joined) co_return joined.error();
+  if (!applied) co_return applied.error();
   co_return std::move(run.result);
 }
 

@@ -4,6 +4,14 @@
 
 namespace longhaul {
 
+namespace {
+
+constexpr char kNotStorable[] = "KeyNotStorable";
+
+}  // namespace
+
+bool IsHidden(const Error& error) { return error.code == kNotStorable; }
+
 Async<std::string> HiddenKeys::HiderOf(std::string key) {
   for (size_t slash = key.find('/', 1); slash != std::string::npos && slash + 1 < key.size();
        slash = key.find('/', slash + 1)) {
@@ -26,7 +34,7 @@ Async<void> HiddenKeys::Check(std::string key) {
   if (!hider) co_return hider.error();
   if (hider->empty()) co_return Ok();
   Error error = InvalidInput("the target's store would hide it: there is an object " + *hider);
-  error.code = "KeyNotStorable";
+  error.code = kNotStorable;
   co_return error;
 }
 

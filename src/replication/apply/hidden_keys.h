@@ -1,5 +1,6 @@
 // Some stores hide "a/b" from listings while there is an object "a". Such a key is parked, not
-// written to where nobody finds it.
+// written to where nobody finds it. Not before the other writes of its batch are over, though: what
+// was to be written need not be there in the end, and what was there may have been deleted.
 
 #pragma once
 
@@ -10,6 +11,9 @@
 
 namespace longhaul {
 
+// Of HiddenKeys::Check: the key is hidden.
+bool IsHidden(const Error& error);
+
 // For one batch of writes: one HEAD for each folder in it.
 class HiddenKeys {
  public:
@@ -19,7 +23,7 @@ class HiddenKeys {
 
   // The object that would hide `key`; empty: none.
   Async<std::string> HiderOf(std::string key);
-  // The same as an error: kInvalidInput with the code KeyNotStorable.
+  // The same as an error (IsHidden): kInvalidInput with the code KeyNotStorable.
   Async<void> Check(std::string key);
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -55,19 +56,32 @@ int Urgency(const Error& error) {
 class Carrier {
  public:
   Carrier(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets,
-          const std::vector<PackItem>& items, bool alone)
+          bool alone)
       : context_(context), rule_(rule), targets_(std::move(targets)), alone_(alone) {
     for (size_t index : targets_) {
       const TargetContext& target = *rule.targets[index];
       carried_before_[&target] = target.carried;
+    }
+  }
+
+  // Those of `items` that `which` names are carried next.
+  void Begin(const std::vector<PackItem>& items, const std::vector<size_t>& which) {
+    hidden_.clear();
+    keys_hidden_.clear();
+    for (size_t index : targets_) {
+      const TargetContext& target = *rule_.targets[index];
       if (target.applier->policy().capabilities.key_file_beside_folder) continue;
       std::set<std::string> keys;
-      for (const PackItem& item : items) {
-        if (auto key = TargetKey(*rule.rule, *target.config, item.key)) keys.insert(*key);
+      for (size_t i : which) {
+        if (auto key = TargetKey(*rule_.rule, *target.config, items[i].key)) keys.insert(*key);
       }
       hidden_.emplace(index, std::make_unique<HiddenKeys>(*target.store, target.config->to.bucket,
                                                           std::move(keys)));
     }
+  }
+  // Whether a target's store would have hidden it, since Begin.
+  [[nodiscard]] bool FoundHidden(const std::string& key) const {
+    return keys_hidden_.contains(key);
   }
 
   Async<void> Carry(const PackItem& item, Reservation memory, PackedKey& key) {
@@ -276,6 +290,7 @@ class Carrier {
     for (auto& [index, hidden] : hidden_) {
       if (rule_.targets[index].get() != &target) continue;
       Result<void> stored = co_await hidden->Check(*key);
+      if (!stored && IsHidden(stored.error())) keys_hidden_.insert(entry.key);
       if (!stored) co_return stored.error();
     }
     ReplicaWrite write = ReplicaWriteOf(*rule_.rule, entry, std::move(*key), context_.site);
@@ -379,9 +394,10 @@ class Carrier {
   bool alone_;
   SystemTime begun_ = context_.runtime.clock.Now();
   std::map<const TargetContext*, uint64_t> carried_before_;
-  std::set<size_t> taken_;             // Targets, by their indexes,
-  std::map<size_t, Failed> failures_;  // and what failed of the store of each.
-  std::map<size_t, std::unique_ptr<HiddenKeys>> hidden_;
+  std::set<size_t> taken_;                                // Targets, by their indexes,
+  std::map<size_t, Failed> failures_;                     // and what failed of the store of each.
+  std::map<size_t, std::unique_ptr<HiddenKeys>> hidden_;  // By target, where keys may be.
+  std::set<std::string> keys_hidden_;
 };
 
 }  // namespace
@@ -409,25 +425,35 @@ asio::awaitable<PackResult> CarryDirectly(ReplicationContext& context, const Rul
     if (!loaded) context.runtime.log.Warning("nobody knows what is parked", {loaded.error()});
   }
   MemoryBudget window(memory_bytes);
-  Carrier carrier(context, rule, targets, items, alone);
-  TaskGroup carrying(context.runtime.executor);
-  for (size_t i = 0; i < items.size(); ++i) {
-    const uint64_t object_max = context.limits.bundle_object_bytes_max;
-    int64_t needed =
-        static_cast<int64_t>(std::min(items[i].size_bytes.value_or(object_max), object_max)) + 1024;
-    if (alone) needed = memory_bytes;
-    if (!alone && carrier.CopiesToAll(items[i].size_bytes.value_or(0))) needed = 1024;
-    Result<Reservation> memory = co_await window.Reserve(needed);
-    if (!memory) {
-      result.keys[i].state = PackedKey::State::kFailed;
-      result.keys[i].error = memory.error();
-      continue;
+  Carrier carrier(context, rule, targets, alone);
+  std::vector<size_t> which(items.size());
+  std::iota(which.begin(), which.end(), size_t{0});
+  // Once more what was hidden: what was in the way may have been deleted by now, and what was to be
+  // written need not be there.
+  for (int round = 0; round < 2 && !which.empty(); ++round) {
+    carrier.Begin(items, which);
+    TaskGroup carrying(context.runtime.executor);
+    for (size_t i : which) {
+      result.keys[i] = {};
+      const uint64_t object_max = context.limits.bundle_object_bytes_max;
+      int64_t needed =
+          static_cast<int64_t>(std::min(items[i].size_bytes.value_or(object_max), object_max)) +
+          1024;
+      if (alone) needed = memory_bytes;
+      if (!alone && carrier.CopiesToAll(items[i].size_bytes.value_or(0))) needed = 1024;
+      Result<Reservation> memory = co_await window.Reserve(needed);
+      if (!memory) {
+        result.keys[i].state = PackedKey::State::kFailed;
+        result.keys[i].error = memory.error();
+        continue;
+      }
+      co_await carrying.WaitBelow(carrier.objects_max());
+      carrying.Spawn(carrier.Carry(items[i], std::move(*memory), result.keys[i]));
     }
-    co_await carrying.WaitBelow(carrier.objects_max());
-    carrying.Spawn(carrier.Carry(items[i], std::move(*memory), result.keys[i]));
+    Result<void> joined = co_await carrying.Join();
+    static_cast<void>(joined);
+    std::erase_if(which, [&](size_t i) { return !carrier.FoundHidden(items[i].key); });
   }
-  Result<void> joined = co_await carrying.Join();
-  static_cast<void>(joined);
   result.bytes = carrier.bytes;
   result.bytes.archives = 0;
   result.bytes.rule = rule.rule->id;

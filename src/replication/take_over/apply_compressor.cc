@@ -150,27 +150,41 @@ class Application {
         cursor_(runtime, std::move(place)) {}
 
   Async<CompressorApplication> Run() {
-    if (!target_.applier->policy().capabilities.key_file_beside_folder) {
-      std::set<std::string> keys;
-      for (const CompressorEntry& entry : contents_.entries) {
-        if (auto key = KeyOf(entry)) keys.insert(*key);
-      }
-      hidden_.emplace(*target_.store, target_.config->to.bucket, std::move(keys));
+    std::vector<size_t> entries;
+    for (size_t i = 0; i < contents_.entries.size(); ++i) {
+      if (!settled_.contains(i)) entries.push_back(i);
     }
-    TaskGroup writes(runtime_.executor);
-    Result<void> status;
-    for (size_t i = 0; i < contents_.entries.size() && status; ++i) {
-      if (!settled_.contains(i)) status = co_await Begin(i, writes);
-    }
-    Result<void> joined = co_await writes.Join();
-    if (!status) co_return status.error();
-    if (!joined) co_return joined.error();
+    std::vector<size_t> aside;
+    Result<void> applied = co_await ApplyEach(entries, &aside);
+    // What was in the way may have been deleted by now, and what was to be written need not be
+    // there.
+    if (applied && !aside.empty()) applied = co_await ApplyEach(aside, nullptr);
+    if (!applied) co_return applied.error();
     co_return std::move(result_);
   }
 
  private:
   [[nodiscard]] std::optional<std::string> KeyOf(const CompressorEntry& entry) const {
     return TargetKey(*rule_.rule, *target_.config, entry.key);
+  }
+
+  // What the store would hide comes to `aside`, and is parked where that is null.
+  Async<void> ApplyEach(const std::vector<size_t>& entries, std::vector<size_t>* aside) {
+    if (!target_.applier->policy().capabilities.key_file_beside_folder) {
+      std::set<std::string> keys;
+      for (size_t i : entries) {
+        if (auto key = KeyOf(contents_.entries[i])) keys.insert(*key);
+      }
+      hidden_.emplace(*target_.store, target_.config->to.bucket, std::move(keys));
+    }
+    TaskGroup writes(runtime_.executor);
+    Result<void> status;
+    for (size_t i : entries) {
+      status = co_await Begin(i, writes, aside);
+      if (!status) break;
+    }
+    Result<void> joined = co_await writes.Join();
+    co_return status ? joined : status;
   }
 
   [[nodiscard]] std::optional<std::string> RefusalOf(const CompressorEntry& entry) const {
@@ -183,7 +197,7 @@ class Application {
   }
 
   // An error is that of the archive.
-  Async<void> Begin(size_t index, TaskGroup& writes) {
+  Async<void> Begin(size_t index, TaskGroup& writes, std::vector<size_t>* aside) {
     const CompressorEntry& entry = contents_.entries[index];
     if (std::optional<std::string> refusal = RefusalOf(entry)) {
       result_.parked.emplace(index, InvalidInput(std::move(*refusal)));
@@ -191,6 +205,10 @@ class Application {
     }
     if (hidden_) {
       Result<void> stored = co_await hidden_->Check(*KeyOf(entry));
+      if (!stored && IsHidden(stored.error()) && aside != nullptr) {
+        aside->push_back(index);
+        co_return Ok();
+      }
       if (!stored) {
         Take(index, stored.error());
         co_return Ok();
