@@ -1,5 +1,6 @@
 #include "replica/apply.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -32,6 +33,13 @@ bool IsAbove(const Floor& floor, const ReplicaWrite& write) {
 
 // A retention that ends sooner is taken for over: the request takes its time, and clocks differ.
 constexpr std::chrono::minutes kRetentionLeftMin{1};
+
+// Whether a write of another state has had no answer, of its bytes or of its tags alone.
+bool IsMixed(const std::optional<Floor>& floor, SystemTime stamp) {
+  return floor && std::ranges::any_of(floor->pending.all(), [&](const PendingRequest& request) {
+           return request.kind == PendingKind::kWrite && request.stamp != stamp;
+         });
+}
 
 // Servers keep the end of a retention in whole seconds, or in milliseconds.
 bool IsLockedAs(const ObjectInfo& there, const ObjectLock& wanted) {
@@ -217,7 +225,12 @@ Async<ApplyOutcome> Applier::Put(ReplicaWrite write, ReplicaBody& body) {
 
 Async<ApplyOutcome> Applier::EnsureTags(ReplicaWrite write, ApplyOutcome outcome) {
   const bool there = outcome.state == ApplyState::kApplied || outcome.state == ApplyState::kEqual;
-  if (!there || write.tags.empty() || !policy_.capabilities.tags) co_return outcome;
+  if (!there || !policy_.capabilities.tags) co_return outcome;
+  if (write.tags.empty()) {
+    Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
+    if (!floor) co_return floor.error();
+    if (!IsMixed(*floor, write.stamp)) co_return outcome;
+  }
   co_await LockKey(write.key);
   KeyGuard guard(*this, write.key);
   co_return co_await SetMissingTags(write, std::move(outcome));
@@ -429,8 +442,10 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
         if (!stays) co_return stays.error();
         if (!*stays) continue;
       }
-      // A copy may have left the old ones there; what came with its bytes began without any.
-      const bool may_lack_tags = can.tags && (body == nullptr || !write.tags.empty());
+      // A copy may have left the old ones there, and those of another state may have come late;
+      // what came with its bytes began without any.
+      const bool may_have_others = body == nullptr || IsMixed(*floor, write.stamp);
+      const bool may_lack_tags = can.tags && (may_have_others || !write.tags.empty());
       if (verdict->applied_before && may_lack_tags) {
         co_return co_await SetMissingTags(write, std::move(*verdict->outcome));
       }

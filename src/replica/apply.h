@@ -204,6 +204,7 @@ class Applier {
                                   PendingRequest noted);
   // apply_tags.cc. `outcome`, once what `write` has made has its tags.
   Async<ApplyOutcome> SetMissingTags(const ReplicaWrite& write, ApplyOutcome outcome);
+  Async<void> PutTagsOnce(const ReplicaWrite& write, SystemTime noted, bool* may_land);
   // apply_remove.cc.
   Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, Lease* lease);
   // The same below the tombstone. kPrecondition: it is not what was looked at any more.

@@ -53,8 +53,14 @@ class TagsStore : public testing::MemoryStore {
     if (before_put) co_await std::exchange(before_put, nullptr)();
     co_return co_await MemoryStore::PutTags(std::move(bucket), std::move(key), std::move(tags));
   }
+  Async<ObjectInfo> Head(HeadRequest request) override {
+    Result<ObjectInfo> info = co_await MemoryStore::Head(std::move(request));
+    if (after_head) co_await std::exchange(after_head, nullptr)();
+    co_return info;
+  }
   std::optional<Error> get_error;
   std::function<asio::awaitable<void>()> after_get;
+  std::function<asio::awaitable<void>()> after_head;
   std::function<asio::awaitable<void>()> before_put;
 };
 
@@ -85,6 +91,25 @@ class TagsTest : public ApplierTest {
     TextBody body("two");
     Result<ApplyOutcome> outcome = co_await rival_->Put(Tagged("two", 5, "blue"), body);
     EXPECT_TRUE(outcome && outcome->state == ApplyState::kApplied);
+  }
+  // It has a newer state written, and may not call it settled yet.
+  asio::awaitable<void> RivalIsKeptBusy(ReplicaWrite write) {
+    TextBody body("two");
+    Result<ApplyOutcome> outcome = co_await rival_->Put(std::move(write), body);
+    EXPECT_TRUE(!outcome && outcome.error().code == kKeyBusyCode);
+  }
+  // As the queue does: again, until what may land is over.
+  void RivalSettles(const ReplicaWrite& write) {
+    for (int tries = 0; tries < 60; ++tries) {
+      TextBody body("two");
+      if (world_.Run(rival_->Put(write, body))) return;
+      world_.Run(world_.clock.Sleep(std::chrono::seconds(10)));
+    }
+    ADD_FAILURE() << "it is never settled";
+  }
+  // The newer one, with tags and without.
+  [[nodiscard]] std::vector<ReplicaWrite> NewerOnes() const {
+    return {Tagged("two", 5, "blue"), WriteOf("two", 5)};
   }
 
   TagsStore tags_store_;
@@ -164,12 +189,84 @@ TEST_P(TagsRaceTest, ANewerStateKeepsItsTags) {
   EXPECT_EQ(backend_->Find("b", "k")->tags, (Tags{{"color", "blue"}}));
 }
 
-// It comes just then: no condition keeps its tags, so it must be noticed.
-TEST_P(TagsRaceTest, ANewerStateThatGotOlderTagsIsReadAnew) {
+// The same, just before the floor says that tags are on their way.
+TEST_P(TagsRaceTest, ANewerStateThatWasSettledBeforeTheNoteKeepsItsTags) {
   LeaveWithoutTags();
+  tags_store_.after_get = [this]() -> asio::awaitable<void> {
+    tags_store_.after_head = [this] { return RivalPuts(); };
+    co_return;
+  };
+  TextBody body("one");
+  EXPECT_FALSE(world_.Run(applier_->Put(Tagged("one", 1, "red"), body)));
+  EXPECT_EQ(Content(), "two");
+  EXPECT_EQ(backend_->Find("b", "k")->tags, (Tags{{"color", "blue"}}));
+  EXPECT_EQ(PutBody(Tagged("one", 1, "red"), body), ApplyState::kSuperseded);
+}
+
+// It comes just then: no condition keeps its tags. Whoever set the older ones may be dead by now:
+// who wrote it looks at them himself, once they cannot come any more.
+TEST_P(TagsRaceTest, ANewerStateThatGotOlderTagsGetsItsOwn) {
+  for (const ReplicaWrite& newer : NewerOnes()) {
+    backend_->buckets["b"].objects.clear();
+    state_backend_->rows.clear();
+    LeaveWithoutTags();
+    tags_store_.before_put = [&] { return RivalIsKeptBusy(newer); };
+    TextBody body("one");
+    EXPECT_EQ(PutBody(Tagged("one", 1, "red"), body), ApplyState::kReread);
+    EXPECT_EQ(Content(), "two");
+    EXPECT_EQ(backend_->Find("b", "k")->tags, (Tags{{"color", "red"}}));
+    RivalSettles(newer);
+    EXPECT_EQ(Content(), "two");
+    EXPECT_EQ(backend_->Find("b", "k")->tags, newer.tags);
+  }
+}
+
+// One whose floors are elsewhere is not kept waiting: it must be noticed.
+TEST_P(TagsRaceTest, AStateOfAnotherInstallationThatGotOlderTagsIsReadAnew) {
+  LeaveWithoutTags();
+  testing::FakeState state(world_.runtime, std::make_shared<testing::FakeStateBackend>());
+  Floors floors(state, world_.clock, "rule/target");
+  rival_ = std::make_unique<Applier>(world_.runtime, store_, state, floors, applier_->policy());
   tags_store_.before_put = [this] { return RivalPuts(); };
   TextBody body("one");
   EXPECT_EQ(PutBody(Tagged("one", 1, "red"), body), ApplyState::kReread);
+}
+
+// Tags without an answer, which land when a newer state stands there.
+TEST_P(TagsTest, TagsThatLandLateAreReplaced) {
+  struct : testing::FaultPlan {
+    testing::Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+      testing::Fault fault;
+      if (operation != StoreOperation::kPutTags) return fault;
+      fault.error = Retryable("no answer");
+      fault.effect = testing::Fault::Effect::kLater;
+      fault.effect_delay = std::chrono::seconds(60);
+      return fault;
+    }
+  } faults;
+  for (const ReplicaWrite& newer : NewerOnes()) {
+    backend_->buckets["b"].objects.clear();
+    state_backend_->rows.clear();
+    LeaveWithoutTags();
+    testing::MemoryStore late(world_.runtime, backend_, &faults);
+    Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+    TextBody body("one");
+    EXPECT_FALSE(world_.Run(applier.Put(Tagged("one", 1, "red"), body)));
+    world_.Run(RivalIsKeptBusy(newer));
+    RivalSettles(newer);
+    world_.Run(world_.clock.Sleep(std::chrono::minutes(10)));
+    EXPECT_EQ(Content(), "two");
+    EXPECT_EQ(backend_->Find("b", "k")->tags, newer.tags);
+  }
+}
+
+// The note of tags that have had their answer keeps nobody waiting.
+TEST_P(TagsTest, ANewerStateDoesNotWaitForTagsThatAreSet) {
+  LeaveWithoutTags();
+  TextBody body("one");
+  EXPECT_EQ(PutBody(Tagged("one", 1, "red"), body), ApplyState::kEqual);
+  world_.Run(RivalPuts());
+  EXPECT_EQ(backend_->Find("b", "k")->tags, (Tags{{"color", "blue"}}));
 }
 
 // Who may not read tags can still find that an object without any is there.

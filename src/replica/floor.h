@@ -93,7 +93,7 @@ class Floors {
   //
   // `request` got no answer.
   Async<Floor> Note(std::string key, PendingRequest request);
-  // `request`, as it was given to Raise, is over.
+  // `request`, as it was given to Raise or Note, is over.
   Async<Floor> End(std::string key, PendingRequest request);
 
  private:

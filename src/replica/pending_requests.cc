@@ -79,6 +79,11 @@ bool PendingRequests::End(const PendingRequest& request, SystemTime now) {
     });
     requests_.push_back({.kind = PendingKind::kDelete, .until = ended});
   }
+  if (request.kind == PendingKind::kWrite) {
+    requests_.push_back({.kind = PendingKind::kWrite,
+                         .until = std::min(request.until, now),
+                         .stamp = request.stamp});
+  }
   return true;
 }
 

@@ -48,8 +48,8 @@ class PendingRequests {
   // its own, so that the end of one does not end both.
   void Add(PendingRequest request, SystemTime now);
   void Add(const PendingRequests& requests, SystemTime now);
-  // It is over. False: it does not stand here, or not alone. That a delete was there stays known,
-  // as of `now`: what was written before may have been removed.
+  // It is over. False: it does not stand here, or not alone. That a delete or a write was there
+  // stays known, as of `now`: what was written before may have been removed, or mixed up.
   bool End(const PendingRequest& request, SystemTime now);
 
   [[nodiscard]] bool empty() const { return requests_.empty(); }
