@@ -68,9 +68,9 @@ EstimateWays EstimateOf(const EstimateVolume& volume, const std::string& from,
     const std::string transfer = "transfer/" + from + "/" + region;
     const std::string put = request(region, "put");
     ways.longhaul.Add("transfer", transfer, Unit::kByte, volume.packed_bytes);
-    // An archive is created, filled part by part and completed; its receipt is put and read; both
-    // are found by listings. Of an archive its tail is read (twice: it is asked for its size) and
-    // each frame.
+    // An archive is created, filled part by part and completed; its receipt is looked for, put and
+    // read; both are found by listings. Of an archive its tail is read (twice: it is asked for its
+    // size) and each frame.
     ways.longhaul.Add(
         "requests at the staging", put, Unit::kEach,
         2 * bundles + archives + large_puts +
@@ -79,7 +79,7 @@ EstimateWays EstimateOf(const EstimateVolume& volume, const std::string& from,
     ways.longhaul.Add("requests at the staging", request(region, "list"), Unit::kEach,
                       4 * (bundles + Parts(volume.large_bytes, kEstimateArchiveBytes)));
     ways.longhaul.Add("requests at the staging", request(region, "get"), Unit::kEach,
-                      3 * archives + Parts(volume.bytes - volume.large_bytes, kEstimateFrameBytes) +
+                      4 * archives + Parts(volume.bytes - volume.large_bytes, kEstimateFrameBytes) +
                           large * PartsOfEach(volume.large_bytes, large, kEstimateFrameBytes));
     if (span == EstimateSpan::kOnce) {
       ways.longhaul.Add("requests at the staging", put, Unit::kEach, kFirstPuts);

@@ -353,6 +353,14 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
                   context_.runtime.log,
                   context_.runtime.metrics};
 
+  // Who was faster may have written it since staging was listed: what it asks the source for must
+  // not be written over.
+  Result<ObjectInfo> told = co_await target.staging_store->Head(
+      {.bucket = target.staging_bucket,
+       .key = ReceiptKey(target.staging_prefix, staged.ulid, target.config->name)});
+  if (told) co_return Handled::kDone;
+  if (told.error().kind != ErrorKind::kNotFound) co_return told.error().In("look for a receipt");
+
   Result<std::unique_ptr<StoreArchiveFile>> file = co_await StoreArchiveFile::Open(
       runtime, *target.staging_store, target.staging_bucket, staged.archive->key, "");
   if (!file) {

@@ -29,6 +29,21 @@ auto DenyWrites(std::string only_key) {
   };
 }
 
+// Of the only archive that has one.
+ArchiveReceipt ReceiptOf(ReplicationWorld& world) {
+  MemoryStore direct(world.runtime, world.target().backend);
+  auto staged = world.world.Run(ListStaging(direct, "staging", "r/"));
+  if (!staged || staged->size() != 1 || staged->front().receipts.size() != 1) {
+    ADD_FAILURE() << "not one receipt";
+    return {};
+  }
+  auto text = world.world.Run(
+      GetAll(direct, {.bucket = "staging", .key = staged->front().receipts.front().key}, 1 << 20));
+  auto receipt = text ? DecodeReceipt(*text) : Result<ArchiveReceipt>(text.error());
+  EXPECT_TRUE(receipt);
+  return receipt ? *receipt : ArchiveReceipt();
+}
+
 // Credentials that were withdrawn are not the fault of every object: nothing is parked, somebody is
 // told, and when they are mended all goes on.
 TEST(TargetRoleTest, AStoreThatDeniesEverythingIsAStoreError) {
@@ -522,6 +537,44 @@ TEST(TargetRoleTest, AnArchiveThatAnotherProcessWasFasterWithIsNoFailure) {
     EXPECT_EQ(std::ranges::count(world.log.lines, "archive not applied yet"), 0) << code;
     EXPECT_EQ(world.Replicas(), Keys{"k"});
   }
+}
+
+// Of two processes the slower one has a listing from before the other was done. What it finds by
+// then is settled, and its receipt would ask the source for nothing.
+TEST(TargetRoleTest, AReceiptOfAnotherProcessIsNotWrittenOver) {
+  ReplicationWorld world;
+  world.Put("k", "text");
+  EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+  ASSERT_EQ(world.Staged().size(), 1u);
+  const std::string archive = *world.Staged().begin();
+  const ArchiveReceipt receipt{.archive = *UlidOfArchive("r/", archive),
+                               .rule = "r",
+                               .target = "t0",
+                               .bucket = "in",
+                               .reread = {"k"}};
+  bool written = false;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    const bool looks = operation == StoreOperation::kHead || operation == StoreOperation::kGet;
+    if (looks && bucket == "staging" && key.find(receipt.archive) != key.npos && !written) {
+      written = true;
+      const std::string text = EncodeReceipt(receipt);
+      testing::MemoryStoreBackend::Version version;
+      version.bytes = std::make_shared<const std::string>(text);
+      version.info.size_bytes = text.size();
+      version.info.etag = "of-another";
+      world.target().backend->buckets["staging"].objects[ReceiptKey("r/", receipt.archive, "t0")] =
+          {version};
+    }
+    return Fault();
+  };
+  world.Start({.source = false, .target = true});
+  world.RunFor(1min);
+  world.Stop();
+  EXPECT_TRUE(written);
+  EXPECT_EQ(ReceiptOf(world).reread, std::vector<std::string>{"k"});
+  EXPECT_EQ(world.Replicas(), Keys{});
+  EXPECT_FALSE(world.Staged().contains(archive)) << "it is done with";
 }
 
 // Floors are kept for 15 days. What lay in staging for longer than 14 may be older than something
