@@ -86,7 +86,6 @@ struct Run {
         Tell(entry, OutcomeState::kSuperseded, outcome->reason);
         break;
       case ApplyState::kConflict:
-        ++result.conflicts;
         result.conflicting.emplace(index, outcome->reason);
         Tell(entry, OutcomeState::kConflict, outcome->reason);
         break;

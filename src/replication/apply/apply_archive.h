@@ -28,7 +28,6 @@ struct ArchiveApplication {
   uint64_t entries = 0;
   uint64_t settled = 0;  // Ended in an outcome, whichever.
   uint64_t applied = 0;
-  uint64_t conflicts = 0;
   SystemTime stamp_oldest{};
   bool transfer_over = false;  // Of a segment: its object is settled here, or to be read anew.
 };

@@ -32,6 +32,8 @@ struct StagingWork {
   int attempts = 0;
   std::set<size_t> only{};             // Entries left to be applied; empty: all.
   std::set<std::string> reread{};      // Keys that earlier attempts want to be read anew.
+  uint64_t applied = 0;                // Entries, in all attempts,
+  std::set<size_t> conflicting{};      // and those that were in conflict.
   std::optional<Error> store_error{};  // Of the last attempt, when it was that of a whole store.
   // Attempts in which the target refused some entries, and how often it had settled one (of any
   // archive) before the first of them.

@@ -445,6 +445,8 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
     }
     work.reread.insert(applied->reread.begin(), applied->reread.end());
+    work.applied += applied->applied;
+    for (const auto& [index, reason] : applied->conflicting) work.conflicting.insert(index);
     Result<void> noted = co_await NoteParked(target, staged, **reader, *applied);
     if (!noted) co_return noted.error();
     if (work.refusals == 0) work.settled_before = settled_[&target];
@@ -457,8 +459,8 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     if (applied->transfer_over) EndTransfer(**reader, receipt);
     receipt.stamp_oldest = applied->stamp_oldest;
     receipt.entries = applied->entries;
-    receipt.applied = applied->applied;
-    receipt.conflicts = applied->conflicts;
+    receipt.applied = work.applied;
+    receipt.conflicts = work.conflicting.size();
     receipt.reread.assign(work.reread.begin(), work.reread.end());
     unpacked = !keeps;
   }

@@ -577,6 +577,30 @@ TEST(TargetRoleTest, AReceiptOfAnotherProcessIsNotWrittenOver) {
   EXPECT_FALSE(world.Staged().contains(archive)) << "it is done with";
 }
 
+// An archive that took several attempts has applied what all of them have.
+TEST(TargetRoleTest, AReceiptTellsOfAllAttempts) {
+  ReplicationWorld world;
+  MemoryStore direct(world.runtime, world.target().backend);
+  ASSERT_TRUE(world.world.Run(PutText(direct, {.bucket = "out", .key = "foreign"}, "somebody's")));
+  for (const char* key : {"a", "foreign", "refused"}) world.Put(key, "text");
+  EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+  int left = 2;
+  auto deny = DenyWrites("refused");
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault = deny(operation, bucket, key);
+    return fault.error && left-- > 0 ? fault : Fault();
+  };
+  world.Start({.source = false, .target = true});
+  world.RunFor(1min);
+  world.Stop();
+  EXPECT_LE(left, 0);
+  const ArchiveReceipt receipt = ReceiptOf(world);
+  EXPECT_EQ(receipt.entries, 3u);
+  EXPECT_EQ(receipt.applied, 2u);
+  EXPECT_EQ(receipt.conflicts, 1u);
+}
+
 // Floors are kept for 15 days. What lay in staging for longer than 14 may be older than something
 // that nobody remembers: the source reads its keys anew.
 TEST(TargetRoleTest, AnArchiveOfTwoWeeksIsNotApplied) {
