@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/async.h"
+#include "base/clock.h"
 #include "replica/apply.h"
 #include "replica/floor.h"
 #include "replication/life/parked.h"
@@ -19,6 +21,12 @@
 #include "transfer/uploads/shared_uploads.h"
 
 namespace longhaul {
+
+// What another system had left for a target when it was listed last (take_over.h).
+struct ArchivesToTakeOver {
+  SystemTime at{};
+  std::set<std::string> names{};
+};
 
 // A target of a rule with the stores it needs.
 struct TargetContext {
@@ -43,8 +51,7 @@ struct TargetContext {
   std::unique_ptr<Applier> applier;
   std::unique_ptr<SharedUploads> giants;
   std::unique_ptr<ParkedPlace> parked;
-  // Names of archives that another system has left for it (take_over.h).
-  std::set<std::string> archives_to_take_over;
+  std::optional<ArchivesToTakeOver> to_take_over;  // nullopt: not listed yet.
   // Objects that the source itself has settled here; and of each that was denied since, how many
   // there were when the batch of its first denial began (carry.h). Bounded.
   uint64_t carried = 0;

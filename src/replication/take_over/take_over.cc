@@ -1,6 +1,7 @@
 #include "replication/take_over/take_over.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "replica/floor.h"
@@ -145,6 +146,7 @@ asio::awaitable<void> TakeOverRole::PassOver(Place& place, TakeOverPass& pass, c
   auto concerns_all = [&](const Error& error) {
     if (!pass.store_error) pass.store_error = error.In("take over from " + where);
   };
+  const SystemTime listed_at = context_.runtime.clock.Now();
   std::vector<ListedObject> archives;
   std::string token;
   do {
@@ -166,8 +168,16 @@ asio::awaitable<void> TakeOverRole::PassOver(Place& place, TakeOverPass& pass, c
   std::ranges::sort(archives, {}, [](const ListedObject& archive) {
     return std::pair(archive.last_modified, std::string_view(archive.key));
   });
+  // Before the first is applied, which may take hours.
+  std::map<std::string, ArchivesToTakeOver> there;  // By folder.
+  for (const ListedObject& listed : archives) {
+    auto [folder, name] =
+        *SplitArchiveKey(std::string_view(listed.key).substr(place.prefix.size()));
+    there[folder].names.insert(std::move(name));
+  }
   for (auto& [folder, group] : place.groups) {
-    for (const Pair& pair : group.pairs) pair.target->archives_to_take_over.clear();
+    there[folder].at = listed_at;
+    for (const Pair& pair : group.pairs) pair.target->to_take_over = there[folder];
   }
   std::set<std::string> present;
   for (const ListedObject& listed : archives) {
@@ -185,7 +195,6 @@ asio::awaitable<void> TakeOverRole::PassOver(Place& place, TakeOverPass& pass, c
       continue;
     }
     const Group& group = found->second;
-    for (const Pair& pair : group.pairs) pair.target->archives_to_take_over.insert(name);
     present.insert(where + listed.key);
     Work& work = work_[where + listed.key];
     for (const Pair& pair : group.pairs) {

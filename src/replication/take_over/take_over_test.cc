@@ -282,6 +282,46 @@ TEST(TakeOverTest, TriesAgainWhenAsked) {
   world.Stop();
 }
 
+// What is parked as a whole is told of while it is there: when a process has begun and has not
+// listed yet, and while it applies another archive for a long time.
+TEST(TakeOverTest, AParkedArchiveStaysRecordedWhileItIsThere) {
+  CutOver world;
+  const std::vector<CompressorArchive::Target> targets = {
+      {.region = "west", .bucket = "out"}, {.region = "west", .bucket = "elsewhere"}};
+  const auto leave = [&](const std::string& key) {
+    return world.Leave({.targets = targets,
+                        .objects = {{.relative_key = key, .content = key, .created = world.now}}});
+  };
+  const std::string slow = leave("a");
+  world.RunFor(5s);
+  const std::string other = leave("b");
+  EXPECT_EQ(world.RunOnce(kTargetAlone).parked_archives, 2);
+  const auto parked = [&] {
+    Keys archives;
+    auto rows = world.world.Run(ScanParkedArchives(world.state, "r", "t0", "", 10));
+    EXPECT_TRUE(rows);
+    for (const ParkedKey& row : *rows) archives.insert(row.archive);
+    return archives;
+  };
+  world.RunFor(15min);
+  world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    Fault fault;
+    if (operation == StoreOperation::kGet && key.find(slow) != key.npos) fault.delay = 40min;
+    return fault;
+  };
+  world.Start(kTargetAlone);
+  world.RunFor(3s);
+  EXPECT_EQ(parked(), (Keys{slow, other}));
+  world.RunFor(30min);
+  EXPECT_EQ(parked(), (Keys{slow, other}));
+  // What somebody has removed is forgotten all the same.
+  world.target().Heal();
+  world.target().backend->buckets["inbound"].objects.clear();
+  world.RunFor(90min);
+  EXPECT_EQ(parked(), Keys());
+  world.Stop();
+}
+
 // Credentials that were withdrawn are not the fault of every object.
 TEST(TakeOverTest, AStoreThatDeniesEverythingIsAStoreError) {
   CutOver world;

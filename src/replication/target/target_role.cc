@@ -167,14 +167,12 @@ Async<void> TargetRole::ListInto(StagingQueue& queue, const RuleContext& rule,
     pass.receipts += static_cast<int>(staged.receipts.size());
   }
   TellStaging(rule, target);
-  std::set<std::string> archives = queue.Archives();
-  archives.insert(target.archives_to_take_over.begin(), target.archives_to_take_over.end());
   const auto [sought, first] = left_sought_.try_emplace(&target, begun_at);
   const bool again = begun_at >= sought->second + kParkedRetry;
   if ((first || again) && left_being_sought_.insert(&target).second) {
     sought->second = begun_at;
     // There may be a hundred thousand: what waits in staging must not wait for them.
-    beside.Spawn(SeekLeft(target, std::move(archives), listed_at, stop));
+    beside.Spawn(SeekLeft(target, queue.Archives(), listed_at, stop));
   }
   co_return Ok();
 }

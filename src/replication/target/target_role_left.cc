@@ -1,5 +1,6 @@
 // What is parked at a target, keys and whole archives, and is not in staging any more.
 
+#include <optional>
 #include <utility>
 
 #include "replica/lease.h"
@@ -11,6 +12,15 @@ namespace longhaul {
 namespace {
 
 constexpr int kPageRows = 1000;
+
+// Whether an archive of another system may be there still, as far as this process has seen. Without
+// `take_over` nobody looks, nor applies it.
+bool MayLieElsewhere(const TargetContext& target, const ParkedKey& row) {
+  if (!target.config->take_over || IsUlid(row.archive)) return false;
+  const std::optional<ArchivesToTakeOver>& listed = target.to_take_over;
+  if (!listed || row.when >= listed->at - kParkedRetry) return true;
+  return listed->names.contains(row.archive);
+}
 
 // Its archive alone holds it: a conflict is told of without one, and what has another name comes
 // from elsewhere (take_over.h).
@@ -106,6 +116,7 @@ Async<void> TargetRole::AskForLeftArchives(TargetContext& target,
     for (const ParkedKey& row : *rows) {
       if (stop.is_set()) co_return Ok();
       if (row.when >= before || archives.contains(row.archive)) continue;
+      if (MayLieElsewhere(target, row)) continue;
       const bool asks = IsUlid(row.archive) && IsOfSource(row, *target.rule);
       context_.runtime.log.Warning(
           asks ? "a refused archive is not in staging any more: the source reads its keys anew"
