@@ -160,7 +160,8 @@ asio::awaitable<void> TakeOverRole::PassOver(Place& place, TakeOverPass& pass, c
       co_return;
     }
     for (ListedObject& object : page->objects) {
-      if (SplitArchiveKey(object.key)) archives.push_back(std::move(object));
+      const std::string_view below = std::string_view(object.key).substr(place.prefix.size());
+      if (SplitArchiveKey(below)) archives.push_back(std::move(object));
     }
     token = page->next_token;
   } while (!token.empty());

@@ -154,6 +154,17 @@ TEST(TakeOverTest, FailureAtEachStep) {
   }
 }
 
+// Also where it has the name of an archive, and lies in no folder.
+TEST(TakeOverTest, LeavesAnArchiveWithoutAFolderAlone) {
+  CutOver world;
+  world.rule().targets[0].take_over->from.prefix = "left/";
+  world.PutDirectly("inbound", "left/" + std::string(32, 'a') + ".tar.zst", "not ours");
+  OnceResult result = world.RunOnce(kTargetAlone);
+  EXPECT_FALSE(result.store_error);
+  EXPECT_EQ(result.parked_archives, 0);
+  EXPECT_EQ(world.Left(), 1u);
+}
+
 // What lies there besides is nobody's business; a folder that no rule knows is told of.
 TEST(TakeOverTest, LeavesOtherThingsAlone) {
   CutOver world;
