@@ -45,10 +45,13 @@ OutcomeState StateOf(ApplyState state) {
   return OutcomeState::kReread;
 }
 
-// Of the failures of several targets the one counts that has most to say of what comes next.
+// Of the failures of several targets the one counts that has most to say of what comes next. What
+// is damaged or denied is given up some day, and so nothing that is tried for as long as it takes
+// may stand behind it.
 int Urgency(const Error& error) {
-  if (error.code == kNotHeld) return 3;
-  if (MayPass(error)) return 2;
+  if (error.code == kNotHeld) return 4;
+  if (error.kind == ErrorKind::kCorrupt) return 2;
+  if (MayPass(error)) return 3;
   return error.kind == ErrorKind::kDenied ? 1 : 0;
 }
 

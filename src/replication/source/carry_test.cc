@@ -673,5 +673,25 @@ TEST(CarryTest, DamageAtOneTargetIsNotHiddenByARefusalAtAnother) {
   world.Stop();
 }
 
+// Were it parked at the first of them alone, nobody would carry it to the second any more.
+TEST(CarryTest, DamageAtOneTargetHidesNoFailureElsewhere) {
+  DirectWorld world(Transport::kPlain, 2);
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("k", "text");
+  for (int i = 0; i < 2; ++i) {
+    world.target(i).decide = [i](StoreOperation operation, std::string_view, std::string_view key) {
+      const bool hit = operation == StoreOperation::kPut && key == "k";
+      const ErrorKind kind = i == 0 ? ErrorKind::kCorrupt : ErrorKind::kRetryable;
+      return hit ? TroubledStore::Failing(kind) : Fault();
+    };
+  }
+  world.Start();
+  world.RunFor(10min);
+  world.target(1).Heal();
+  world.RunFor(5min);
+  EXPECT_EQ(world.Replicas(1), Keys{"k"});
+  world.Stop();
+}
+
 }  // namespace
 }  // namespace longhaul
