@@ -14,8 +14,10 @@ bool FailsAsStore(const Error& error) {
 }
 
 bool MayPass(const Error& error) {
-  return error.Transient() || error.code == "NoSuchBucket" || error.kind == ErrorKind::kCorrupt ||
-         error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kPrecondition;
+  return error.Transient() || error.code == "NoSuchBucket" ||
+         error.code == "NoSuchUpload" ||  // It was aborted under us.
+         error.kind == ErrorKind::kCorrupt || error.kind == ErrorKind::kCancelled ||
+         error.kind == ErrorKind::kPrecondition;
 }
 
 bool TargetBreaker::Failed(const Error& error, SystemTime now) {

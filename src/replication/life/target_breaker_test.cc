@@ -64,6 +64,31 @@ TEST(TargetBreakerTest, AfterAProbeItIsOnTrial) {
   EXPECT_FALSE(breaker.Failed(Retryable("cut"), SystemTime(1h))) << "all is as in the beginning";
 }
 
+// An upload that was aborted under us, by a lifecycle of the bucket or by a person, is begun again,
+// also where it is no archive's: the object is not to blame.
+TEST(TargetBreakerTest, AnAbortedUploadMayPass) {
+  const Error aborted = NotFound("aborted", "NoSuchUpload");
+  EXPECT_TRUE(MayPass(aborted));
+  EXPECT_FALSE(FailsAsStore(aborted));
+  EXPECT_FALSE(MayPass(NotFound("gone", "NoSuchKey")));
+
+  ReplicationWorld world;
+  world.configuration.rules[0].transport = Transport::kPlain;
+  world.target().backend->options.capabilities.put_size_bytes_max = 100'000;
+  world.Put("large", std::string(300'000, 'x'));
+  int left = 1;
+  world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kUploadPart && left-- > 0) fault.error = aborted;
+    return fault;
+  };
+  const OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error);
+  EXPECT_LE(left, 0) << "it never went in parts";
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_EQ(world.Replicas(), Keys{"large"});
+}
+
 class SickTargetTest : public ::testing::Test {
  protected:
   // The first target answers nothing for a minute, and then with an error.
