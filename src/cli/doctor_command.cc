@@ -24,6 +24,7 @@
 #include "cli/stores.h"
 #include "queue/sqs_setup.h"
 #include "replication/capability_cache.h"
+#include "replication/life/left_spool.h"
 #include "replication/make_context.h"
 #include "replication/source/carry.h"
 #include "replication/staging/left_staging.h"
@@ -590,6 +591,15 @@ class DoctorCommand : public Command {
                          .state = Check::State::kWarning,
                          .found = Describe(one),
                          .remedy = "write or enable the rule with that staging until it is empty"});
+    }
+    Result<std::vector<LeftSpool>> kept = co_await FindLeftSpools(state, rules);
+    for (size_t i = 0; kept && i < kept->size(); ++i) {
+      const LeftSpool& one = (*kept)[i];
+      checks_.push_back({.place = "hints of rule " + one.rule,
+                         .what = "look for hints that nobody sends",
+                         .state = Check::State::kWarning,
+                         .found = Describe(one),
+                         .remedy = "write or enable the rule with that id until they are sent"});
     }
     Observer nobody;
     Result<std::unique_ptr<ReplicationContext>> replication = MakeReplicationContext(

@@ -5,6 +5,7 @@
 
 #include "replication/context/loops.h"
 #include "replication/giants/apply_segment.h"
+#include "replication/life/left_spool.h"
 #include "replication/staging/left_staging.h"
 #include "replication/staging/local_staging.h"
 #include "replication/staging/staging.h"
@@ -92,6 +93,16 @@ asio::awaitable<void> Upkeep::LookAtStagings(Event& stop) {
     if (!noted) {
       context_.runtime.log.Warning("it is not noted where archives may lie", {noted.error()});
     }
+    if (packs_) {
+      std::vector<std::string> ids;
+      for (const Rule* rule : rules) ids.push_back(rule->id);
+      noted = co_await NoteSpools(context_.state, std::move(ids));
+      if (!noted) {
+        context_.runtime.log.Warning("it is not noted of which rules hints may be kept",
+                                     {noted.error()});
+      }
+      if (first) co_await TellOfLeftSpools(rules);
+    }
     if (packs_ && !applies_ && first) co_await TellOfNewTargets();
     if (applies_ && first) {
       Result<std::vector<LeftStaging>> left =
@@ -106,6 +117,17 @@ asio::awaitable<void> Upkeep::LookAtStagings(Event& stop) {
     }
     // Again: somebody whose configuration lacks a rule may have forgotten its places.
     co_await stop.WaitFor(context_.runtime.clock, kStagingsInterval);
+  }
+}
+
+asio::awaitable<void> Upkeep::TellOfLeftSpools(std::vector<const Rule*> rules) {
+  Result<std::vector<LeftSpool>> left = co_await FindLeftSpools(context_.state, rules);
+  if (!left) {
+    context_.runtime.log.Warning("hints of former rules are not looked for", {left.error()});
+    co_return;
+  }
+  for (const LeftSpool& one : *left) {
+    context_.runtime.log.Warning("hints are kept that nobody sends", {{"what", Describe(one)}});
   }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <vector>
 
 #include "replication/context/context.h"
 
@@ -33,8 +34,10 @@ class Upkeep {
 
  private:
   asio::awaitable<void> Sweep(Event& stop);
-  // Notes where archives may lie, and tells of those that wait where no rule looks any more.
+  // Notes where archives and hints may lie, and tells of those that wait where no rule looks any
+  // more.
   asio::awaitable<void> LookAtStagings(Event& stop);
+  asio::awaitable<void> TellOfLeftSpools(std::vector<const Rule*> rules);
   // Tells of targets that have joined a staging of others and have not answered yet.
   asio::awaitable<void> TellOfNewTargets();
 

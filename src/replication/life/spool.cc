@@ -145,6 +145,12 @@ Async<bool> SpoolIsEmpty(State& state, const Rule& rule) {
   co_return rows->empty();
 }
 
+Async<KeptHints> CountKept(State& state, std::string rule) {
+  Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule), "", kPageRows);
+  if (!rows) co_return rows.error().In("spool");
+  co_return KeptHints{.hints = rows->size(), .more = rows->size() == kPageRows};
+}
+
 Async<SpoolSight> LookAtSpool(State& state, const Rule& rule,
                               std::function<bool(const std::string& target)> held) {
   Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule.id), "", kPageRows);

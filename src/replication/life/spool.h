@@ -31,6 +31,11 @@ Async<void> SpoolHints(State& state, std::string rule, std::string store, std::s
 // Whether a hint of `key` for `target` is there.
 Async<bool> IsSpooled(State& state, std::string rule, std::string target, std::string key);
 Async<bool> SpoolIsEmpty(State& state, const Rule& rule);
+struct KeptHints {
+  uint64_t hints = 0;
+  bool more = false;  // Than the thousand that were looked at.
+};
+Async<KeptHints> CountKept(State& state, std::string rule);
 struct SpoolSight {
   bool empty = true;
   // What has waited for longest of the first thousand hints there, and is to be carried: of the

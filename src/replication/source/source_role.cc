@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "replication/context/loops.h"
 #include "replication/giants/giant.h"
+#include "replication/life/left_spool.h"
 #include "replication/life/spool.h"
 #include "replication/life/target_breaker.h"
 #include "replication/source/carry.h"
@@ -63,7 +64,10 @@ SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_
       unmatched_(context.runtime.metrics.counter("longhaul_hints_unmatched_total",
                                                  "Hints that were acknowledged though no rule here "
                                                  "reads what they are of, or has their target.",
-                                                 {})) {
+                                                 {})),
+      kept_for_others_(context.runtime.metrics.counter(
+          "longhaul_hints_kept_for_others_total",
+          "Hints that were put aside in State: no rule here has the id that they name.", {})) {
   for (const std::unique_ptr<RuleContext>& rule : context.rules) {
     if (!rule->rule->enabled) continue;
     queues_.push_back(std::make_unique<RuleQueue>(context, *rule, queues_.size()));
@@ -385,11 +389,29 @@ asio::awaitable<void> SourceRole::KeepForOthers(const QueueMessage& message, Hin
   }
   Result<void> done =
       co_await SpoolHints(context_.state, hints.rule, hints.store, hints.bucket, std::move(kept));
+  if (done) done = co_await NoteSpools(context_.state, {hints.rule});
   if (done) done = co_await context_.queue.Ack({message.receipt});
-  if (done) co_return;
+  if (done) {
+    NoteKept(hints);
+    co_return;
+  }
   // It comes back when its visibility runs out.
   context_.runtime.log.Warning("hints of a rule that is not in this configuration are not kept",
                                {{"rule", hints.rule}, done.error()});
+}
+
+// Where the rule was renamed or removed there are no others, and they wait for ever.
+void SourceRole::NoteKept(const HintMessage& hints) {
+  kept_for_others_.Add(static_cast<double>(hints.hints.size()));
+  const std::string told = hints.rule + "/";  // (No target has an empty name, no store this one.)
+  if (unmatched_told_.size() >= kUnmatchedToldMax || !unmatched_told_.insert(told).second) return;
+  context_.runtime.log.Warning(
+      "hints of a rule that is not enabled here are kept in State for whoever has it: was it "
+      "renamed or removed? With its id again it sends them; else `longhaul rules backfill` finds "
+      "what they told, but for changes of tags alone",
+      {{"rule", hints.rule},
+       {"keys", hints.hints.size()},
+       {"key", hints.hints.empty() ? "" : hints.hints.front().key}});
 }
 
 void SourceRole::Requeue(RuleQueue& queue, std::string key, PendingKey pending) {

@@ -82,6 +82,7 @@ class SourceRole {
   void NoteTargetGone(const Rule& rule, const std::string& target);
   [[nodiscard]] bool Knows(const std::string& rule_id) const;
   asio::awaitable<void> KeepForOthers(const QueueMessage& message, HintMessage& hints);
+  void NoteKept(const HintMessage& hints);
   Async<void> RunJob(RuleQueue& queue, Items keys);
   static int64_t CostOf(const Items& keys);
   // All of them by archive, or all of them carried by this process.
@@ -125,7 +126,8 @@ class SourceRole {
   uint64_t failures_ = 0;
   FairSlots slots_;
   Counter& unmatched_;
-  std::set<std::string> unmatched_told_;  // Stores.
+  Counter& kept_for_others_;
+  std::set<std::string> unmatched_told_;  // Stores, targets of rules, and rules of others.
   WaitList changed_;
   std::optional<Error> queue_error_;
   std::function<void()> on_staged_;

@@ -235,6 +235,16 @@ TEST(SourceRoleTest, HintsOfARuleThatOthersHaveAreKeptForThem) {
     Result<bool> spooled = world.world.Run(IsSpooled(world.state, "s", "", key));
     EXPECT_TRUE(spooled && *spooled) << key;
   }
+  // There may be no others: the rule was renamed, or removed.
+  static constexpr char kKept[] = "hints of a rule that is not enabled here are kept";
+  message.hints.resize(1);
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(1min);
+  EXPECT_EQ(std::ranges::count_if(world.log.lines,
+                                  [](const std::string& line) { return line.starts_with(kKept); }),
+            1);
+  EXPECT_EQ(world.world.metrics.counter("longhaul_hints_kept_for_others_total", "", {}).value(),
+            51);
   world.Stop();
 
   std::vector<Rule>& rules = world.configuration.rules;
