@@ -139,7 +139,7 @@ asio::awaitable<void> Upkeep::TellOfNewTargets() {
     Result<RuleTotals> totals = co_await ReadTotals(context_.state, rule->rule->id);
     if (!totals) continue;  // Nobody is kept from his work by that.
     const auto answers = [&](const auto& target) {
-      return totals->targets.contains(target->config->name);
+      return totals->targets[target->config->name].HasAnswered();
     };
     for (const auto& target : rule->targets) {
       if (target->staging_store == nullptr || answers(target)) continue;

@@ -19,6 +19,8 @@ constexpr std::chrono::seconds kRateWindow{60};
 // counts with the oldest of its archive.
 constexpr size_t kHeardMax = 1'000'000;
 constexpr int kMergeTries = 5;
+// Archives of which a receipt came early, or that another process has packed: the newest ones.
+constexpr size_t kEarlyMax = 10'000;
 
 int64_t HourOf(SystemTime time) {
   return std::chrono::duration_cast<std::chrono::hours>(time.time_since_epoch()).count();
@@ -41,6 +43,7 @@ void TargetTotals::Add(const TargetTotals& other) {
   parked += other.parked;
   missed += other.missed;
   reached_after += other.reached_after;
+  answered = answered || other.answered;
   // The histograms of `other` move to where they belong by the newer hour of the two.
   TargetTotals theirs = other;
   for (TargetTotals* totals : {this, &theirs}) {
@@ -118,6 +121,7 @@ void RuleMeter::OnStaged(const std::string& rule, const std::string& archive,
   sight.unpublished.sent_bytes += bytes.sent;
   if (heard.empty()) return;
   UnderWay under_way{.rule = rule,
+                     .staged = bytes.archives > 0,
                      .targets = targets,
                      .oldest = {.heard = heard.front().heard, .key = heard.front().key}};
   std::map<SystemTime, uint32_t> times;
@@ -133,6 +137,9 @@ void RuleMeter::OnStaged(const std::string& rule, const std::string& archive,
   under_way.heard.assign(times.begin(), times.end());
   heard_count_ += under_way.heard.size();
   under_way_.insert_or_assign(archive, std::move(under_way));
+  const auto early = early_.extract(archive);
+  if (early.empty()) return;
+  for (const auto& [target, written] : early.mapped()) OnReceipt(archive, target, written);
 }
 
 void RuleMeter::Received(UnderWay& archive, const std::string& target, SystemTime when) {
@@ -149,20 +156,46 @@ void RuleMeter::OnReceipt(const std::string& archive, const std::string& target,
                           SystemTime written) {
   thresholds_.OnReceipt(archive, target, written);
   const auto found = under_way_.find(archive);
-  if (found == under_way_.end()) return;
+  if (found == under_way_.end()) {
+    NoteEarly(archive, target, written);
+    return;
+  }
   if (std::erase(found->second.targets, target) == 0) return;
   Received(found->second, target, written);
   if (found->second.targets.empty()) OnArchiveDropped(archive);
 }
 
+void RuleMeter::OnAnswer(const std::string& rule, const std::string& target) {
+  Sight& sight = rules_[rule];
+  if (!sight.answering.insert(target).second) return;
+  sight.worked = true;
+  sight.unpublished.targets[target].answered = true;
+}
+
+void RuleMeter::NoteEarly(const std::string& archive, const std::string& target,
+                          SystemTime written) {
+  early_[archive][target] = written;
+  if (early_.size() > kEarlyMax) early_.erase(early_.begin());  // Begun first, by its ULID.
+}
+
 void RuleMeter::OnArchiveGone(const std::string& archive) {
   const auto found = under_way_.find(archive);
   if (found == under_way_.end()) return;
+  // Who has never answered may be known to nobody at that side: what was not applied has no lag.
   for (const std::string& target : found->second.targets) {
+    if (!rules_[found->second.rule].answering.contains(target)) continue;
     thresholds_.OnReceipt(archive, target, runtime_.clock.Now());
     Received(found->second, target, runtime_.clock.Now());
   }
   OnArchiveDropped(archive);
+}
+
+std::vector<std::string> RuleMeter::ArchivesWaiting() const {
+  std::vector<std::string> archives;
+  for (const auto& [archive, under_way] : under_way_) {
+    if (under_way.staged) archives.push_back(archive);
+  }
+  return archives;
 }
 
 void RuleMeter::OnArchiveDropped(const std::string& archive) {

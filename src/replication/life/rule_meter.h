@@ -62,12 +62,18 @@ struct TargetTotals {
   uint64_t parked = 0;  // Times that a key was parked, not those that are parked now.
   uint64_t missed = 0;  // The rule's threshold; and of these, arrived after it.
   uint64_t reached_after = 0;
+  bool answered = false;  // A receipt of it has been taken.
   // Of the hour that `hour` counts from the epoch, and of the one before.
   int64_t hour = 0;
   LagHistogram lag;
   LagHistogram lag_before;
 
   void Add(const TargetTotals& other);
+  // Whether it has ever told of an object or an archive. (Older rows lack `answered`.)
+  [[nodiscard]] bool HasAnswered() const {
+    return answered ||
+           applied + equal + superseded + conflicts + lag.count() + lag_before.count() > 0;
+  }
   // What of it is of the last one to two hours.
   [[nodiscard]] LagHistogram RecentLag(SystemTime now) const;
 };
@@ -156,12 +162,18 @@ class RuleMeter : public Observer {
   void OnStaged(const std::string& rule, const std::string& archive,
                 const std::vector<std::string>& targets, const ArchiveBytes& bytes,
                 const std::vector<LateKey>& heard);
-  // A target has written its receipt at `written`.
+  // A target has written its receipt at `written`. It may be there before OnStaged: an archive is
+  // visible in one staging while it is still on its way to another.
   void OnReceipt(const std::string& archive, const std::string& target, SystemTime written);
-  // The archive has gone from every staging: whoever's receipt was not seen has written it.
+  // A receipt of the target has been taken, of whatever process's archive.
+  void OnAnswer(const std::string& rule, const std::string& target);
+  // The archive has gone from every staging: whoever's receipt was not seen has written it, as far
+  // as this process has seen one of him.
   void OnArchiveGone(const std::string& archive);
   // It was damaged: nobody waits for its receipts.
   void OnArchiveDropped(const std::string& archive);
+  // Archives that this process has put into staging and whose receipts are waited for.
+  [[nodiscard]] std::vector<std::string> ArchivesWaiting() const;
   // What the target role found in staging without a receipt of this target.
   void OnStagingSeen(const std::string& rule, const std::string& target, uint64_t waiting,
                      std::optional<SystemTime> oldest);
@@ -204,17 +216,20 @@ class RuleMeter : public Observer {
     std::map<std::string, std::string> troubles;   // As in RuleNow.
     std::map<std::string, uint64_t> deletes_held;  // By target, where there are any.
     std::map<std::string, TargetSight> targets;
-    std::set<std::string> shown;  // Targets whose archives there is a metric of.
+    std::set<std::string> answering;  // Targets of which a receipt was taken here.
+    std::set<std::string> shown;      // Targets whose archives there is a metric of.
   };
   // An archive whose receipts are waited for.
   struct UnderWay {
     std::string rule;
+    bool staged = false;  // Not carried to its targets directly.
     std::vector<std::string> targets;
     OldestKey oldest;
     std::vector<std::pair<SystemTime, uint32_t>> heard;  // Times and how many of each.
   };
 
   void Received(UnderWay& archive, const std::string& target, SystemTime when);
+  void NoteEarly(const std::string& archive, const std::string& target, SystemTime written);
   RuleNow Look(const std::string& rule, Sight& sight);
   void Show(const std::string& rule, const RuleNow& now, Sight& sight);
   Async<void> PublishTotals(std::string rule, Sight& sight);
@@ -232,6 +247,8 @@ class RuleMeter : public Observer {
   std::map<std::string, Sight> rules_;
   std::map<std::string, UnderWay> under_way_;  // By archive.
   size_t heard_count_ = 0;                     // In all of them.
+  // Receipts of archives that are not, or not yet, under way here: by archive and target.
+  std::map<std::string, std::map<std::string, SystemTime>> early_;
   ThresholdWatch thresholds_;
 };
 

@@ -73,17 +73,13 @@ std::optional<OldestKey> OldestOf(const Row& row) {
 std::string EncodeTotals(const RuleTotals& totals) {
   boost::json::object targets;
   for (const auto& [name, target] : totals.targets) {
-    targets[name] = boost::json::object{{"applied", target.applied},
-                                        {"applied_bytes", target.applied_bytes},
-                                        {"equal", target.equal},
-                                        {"superseded", target.superseded},
-                                        {"conflicts", target.conflicts},
-                                        {"parked", target.parked},
-                                        {"missed", target.missed},
-                                        {"reached_after", target.reached_after},
-                                        {"hour", target.hour},
-                                        {"lag", target.lag.ToJson()},
-                                        {"lag_before", target.lag_before.ToJson()}};
+    targets[name] = boost::json::object{
+        {"applied", target.applied},     {"applied_bytes", target.applied_bytes},
+        {"equal", target.equal},         {"superseded", target.superseded},
+        {"conflicts", target.conflicts}, {"parked", target.parked},
+        {"missed", target.missed},       {"reached_after", target.reached_after},
+        {"answered", target.answered},   {"hour", target.hour},
+        {"lag", target.lag.ToJson()},    {"lag_before", target.lag_before.ToJson()}};
   }
   boost::json::object row{
       {"archives", totals.archives},       {"object_bytes", totals.object_bytes},
@@ -119,6 +115,7 @@ RuleTotals DecodeTotals(std::string_view text) {
     target.parked = field.Count("parked");
     target.missed = field.Count("missed");
     target.reached_after = field.Count("reached_after");
+    target.answered = field.Flag("answered");
     target.hour = static_cast<int64_t>(field.Count("hour"));
     if (const boost::json::value* lag = field.Field("lag")) {
       target.lag = LagHistogram::FromJson(*lag);

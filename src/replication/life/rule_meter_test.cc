@@ -80,6 +80,52 @@ TEST(RuleMeterTest, MeasuresFromTheEventToTheReceipt) {
   world.Stop();
 }
 
+// An archive is visible in one staging while it is still on its way to another, and whoever applies
+// it there may be done before the source knows that it is durable. Were that forgotten, it would
+// seem to wait for that target for ever.
+TEST(RuleMeterTest, AReceiptMayComeFirst) {
+  ReplicationWorld world(2);
+  world.MakeContext();
+  RuleMeter& meter = *world.context->meter;
+  meter.Runs({"r"}, true, false, nullptr);
+  const SystemTime now = world.world.clock.Now();
+  meter.OnReceipt("X", "t0", now + 5s);
+  world.RunFor(1min);
+  meter.OnStaged("r", "X", {"t0", "t1"}, {}, {{.key = "k", .heard = now}});
+  ASSERT_TRUE(world.world.Run(meter.Publish(false)));
+  std::vector<RuleNow> running = Running(world);
+  ASSERT_EQ(running.size(), 1U);
+  EXPECT_EQ(running[0].targets["t0"].archives_waiting, 0U);
+  EXPECT_EQ(running[0].targets["t1"].archives_waiting, 1U);
+  RuleTotals totals = Totals(world);
+  EXPECT_EQ(totals.targets["t0"].RecentLag(now).count(), 1U);
+  EXPECT_EQ(totals.targets["t0"].RecentLag(now).max(), 5s);
+  meter.OnReceipt("X", "t1", now + 2min);
+  EXPECT_TRUE(meter.ArchivesWaiting().empty());
+}
+
+// One of which the other side does not know has applied nothing, however short its lag would be.
+TEST(RuleMeterTest, WhoNeverAnsweredHasNoLag) {
+  ReplicationWorld world(2);
+  world.MakeContext();
+  RuleMeter& meter = *world.context->meter;
+  meter.Runs({"r"}, true, false, nullptr);
+  const SystemTime now = world.world.clock.Now();
+  for (const char* archive : {"X", "Y"}) {
+    meter.OnStaged("r", archive, {"t0", "t1"}, {}, {{.key = "k", .heard = now}});
+  }
+  meter.OnAnswer("r", "t0");
+  meter.OnReceipt("X", "t0", now);
+  meter.OnArchiveGone("X");
+  meter.OnArchiveGone("Y");
+  EXPECT_TRUE(meter.ArchivesWaiting().empty());
+  ASSERT_TRUE(world.world.Run(meter.Publish(true)));
+  RuleTotals totals = Totals(world);
+  EXPECT_TRUE(totals.targets["t0"].HasAnswered());
+  EXPECT_EQ(totals.targets["t0"].RecentLag(now).count(), 2U);
+  EXPECT_FALSE(totals.targets["t1"].HasAnswered());
+}
+
 // An object that was there for years before the first comparison is not years late.
 TEST(RuleMeterTest, WhatAComparisonFindsIsLateFromThenOn) {
   ReplicationWorld world;

@@ -28,6 +28,8 @@ asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   co_await untold_.Load();
   std::set<std::string> before = std::move(present_);
   present_.clear();
+  // Also those that this process has never listed: another one may have removed their receipts.
+  const std::vector<std::string> waiting = context_.meter->ArchivesWaiting();
   Sight sight;
   TaskGroup looks(context_.runtime.executor);
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
@@ -52,11 +54,16 @@ asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
     if (rule->local) co_await TendLocally(*rule, pass, sight);
   }
-  co_await TendGone(before, pass.complete);
+  co_await TendGone(before, waiting, pass.complete);
   co_return pass;
 }
 
-asio::awaitable<void> ReceiptReader::TendGone(const std::set<std::string>& before, bool complete) {
+asio::awaitable<void> ReceiptReader::TendGone(const std::set<std::string>& before,
+                                              const std::vector<std::string>& waiting,
+                                              bool complete) {
+  for (const std::string& archive : waiting) {
+    if (complete && !present_.contains(archive)) context_.meter->OnArchiveGone(archive);
+  }
   std::vector<std::string> over;  // Nobody will ask for their keys any more.
   for (const std::string& archive : before) {
     if (present_.contains(archive)) continue;
@@ -64,7 +71,6 @@ asio::awaitable<void> ReceiptReader::TendGone(const std::set<std::string>& befor
       present_.insert(archive);  // A staging could not be listed; it may be there.
       continue;
     }
-    context_.meter->OnArchiveGone(archive);
     if (!untold_.Contains(archive)) over.push_back(archive);
   }
   std::ranges::move(co_await untold_.Tend(present_, complete), std::back_inserter(over));
@@ -221,6 +227,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       if (receipt->state == ArchiveReceipt::State::kCorrupt) {
         known.corrupt.insert(staged.ulid);
       }
+      context_.meter->OnAnswer(rule.rule->id, found.target);
       known.taken.insert(NameOf(found));
       ++pass.read;
     }

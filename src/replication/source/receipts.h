@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "replication/context/context.h"
 #include "replication/source/untold_archives.h"
@@ -52,8 +53,10 @@ class ReceiptReader {
   };
 
   Async<void> LookLocally(const RuleContext& rule, ReceiptPass& pass, Sight& sight);
-  // What has gone from every staging since the last pass, where archives were `before`.
-  asio::awaitable<void> TendGone(const std::set<std::string>& before, bool complete);
+  // What has gone from every staging since the last pass, where archives were `before`; of those
+  // whose receipts are waited for, `waiting` were durable there when this pass began.
+  asio::awaitable<void> TendGone(const std::set<std::string>& before,
+                                 const std::vector<std::string>& waiting, bool complete);
   asio::awaitable<void> TendLocally(const RuleContext& rule, ReceiptPass& pass, Sight& sight);
   Async<void> PassAndTell(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass,
                           Sight& sight);

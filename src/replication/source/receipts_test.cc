@@ -67,6 +67,31 @@ TEST(ReceiptReaderTest, WhatAnotherProcessHasRemovedIsNotKnownAnyMore) {
   EXPECT_TRUE(world.Staged().empty());
 }
 
+// Another process may have removed a receipt before this one, which packed the archive, has listed
+// either. It would seem to wait for that target until this process ends.
+TEST(ReceiptReaderTest, AnArchiveThatIsNotThereWaitsForNobody) {
+  testing::ReplicationWorld world(2);
+  world.MakeContext();
+  const auto& targets = world.context->rules[0]->targets;
+  targets[0]->staging_found = true;
+  RuleMeter& meter = *world.context->meter;
+  const SystemTime now = world.world.clock.Now();
+  ReceiptReader reader(*world.context);
+  meter.OnStaged("r", kUlid, {"t0"}, {}, {{.key = "k", .heard = now}});
+  EXPECT_FALSE(world.world.Run(reader.RunPass()).complete);
+  EXPECT_EQ(meter.ArchivesWaiting().size(), 1U) << "it may be where nobody has looked";
+  targets[1]->staging_found = true;
+  const std::string archive = ArchiveKey(targets[1]->staging_prefix, kUlid);
+  Store& store = *world.target(1).store;
+  ASSERT_TRUE(world.world.Run(PutText(store, {.bucket = "staging", .key = archive}, "x")));
+  EXPECT_TRUE(world.world.Run(reader.RunPass()).complete);
+  EXPECT_EQ(meter.ArchivesWaiting().size(), 1U);
+  ASSERT_TRUE(world.world.Run(store.Remove({.bucket = "staging", .key = archive})));
+  ReceiptReader fresh(*world.context);
+  EXPECT_TRUE(world.world.Run(fresh.RunPass()).complete);
+  EXPECT_TRUE(meter.ArchivesWaiting().empty());
+}
+
 // An archive that is applied at once is never listed beside its receipt. The rows of its keys would
 // fill State for two weeks.
 TEST(ReceiptReaderTest, KeysOfAnArchiveThatNobodySawAreForgotten) {
