@@ -247,6 +247,12 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       context_.observer.OnStagingFreed(FreedBy(rule.rule->id, target.config->name, *staged.archive,
                                                context_.runtime.clock.Now()));
     }
+    Result<void> told;
+    if (!corrupt) told = co_await RememberTold(rule, staged);
+    if (!told) {
+      if (!failure) failure = told.error();
+      continue;  // They go when that is known.
+    }
     for (const StagedReceipt& found : staged.receipts) {
       Result<void> removed = co_await target.staging_store->Remove(
           {.bucket = target.staging_bucket, .key = found.key});
@@ -257,6 +263,12 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   }
   if (failure) co_return *failure;
   co_return Ok();
+}
+
+Async<void> ReceiptReader::RememberTold(const RuleContext& rule, const StagedArchive& staged) {
+  std::vector<std::string> targets;
+  for (const StagedReceipt& receipt : staged.receipts) targets.push_back(receipt.target);
+  co_return co_await untold_.RememberTold(rule, staged.ulid, std::move(targets));
 }
 
 // kCorrupt: it is none.

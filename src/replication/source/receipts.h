@@ -64,6 +64,7 @@ class ReceiptReader {
                       const StagedArchive& staged) const;
   Async<void> PassOver(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass,
                        Sight& sight);
+  Async<void> RememberTold(const RuleContext& rule, const StagedArchive& staged);
   Async<ArchiveReceipt> Read(const TargetContext& target, const StagedReceipt& receipt);
   // `compared`: the rule has been compared since `receipt` was seen; set when that is done here.
   Async<void> Take(const RuleContext& rule, const ArchiveReceipt& receipt, bool& compared);

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
+#include "events/hint.h"
 #include "replication/life/parked.h"
 #include "replication/staging/archive_keys.h"
 #include "tests/support/replication_world.h"
@@ -13,6 +16,16 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr char kUlid[] = "01KJM000000000000000000000";
+
+// Whom the messages in the Queue are for.
+std::vector<std::string> TargetsOfHints(testing::ReplicationWorld& world) {
+  std::vector<std::string> targets;
+  for (const auto& [id, row] : world.queue_backend->rows) {
+    Result<HintMessage> hints = DecodeHints(row.body);
+    targets.push_back(hints ? hints->target : "no hints");
+  }
+  return targets;
+}
 
 // Two processes read the receipts of a staging that two targets share. Were what the other one has
 // removed known for ever, it would take more and more memory, and a receipt that a target leaves
@@ -309,6 +322,38 @@ TEST_F(UntoldArchiveTest, ATargetThatIsNotThereMissesNothing) {
   EXPECT_EQ(CountSent(), 0u);
 }
 
+// Only the source's side knows of the target, and the other removes what all have applied that it
+// knows. Were it sent anew, that would go on for ever, for all of them.
+TEST_F(UntoldArchiveTest, ATargetThatNeverAnsweredGetsNothingAnew) {
+  LeaveReceipt("t0");
+  RemoveArchive();
+  Pass(*first_);
+  Pass(*first_);
+  ASSERT_TRUE(world_.world.Run(one_->meter->Publish(true)));
+  world_.RunFor(91min);
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 0u);
+  EXPECT_TRUE(world_.log.Has("a target shares which has never answered"));
+  EXPECT_FALSE(IsRemembered());
+}
+
+// Nor do the others get again what they have applied.
+TEST_F(UntoldArchiveTest, WhoHasToldGetsNothingAnew) {
+  for (const auto& process : {one_.get(), two_.get()}) {
+    // Of another archive, to another process perhaps.
+    process->meter->OnAnswer("r", process == one_.get() ? "t0" : "t1");
+    ASSERT_TRUE(world_.world.Run(process->meter->Publish(true)));
+  }
+  LeaveReceipt("t0");
+  RemoveArchive();
+  Pass(*first_);
+  world_.RunFor(1s);
+  Pass(*first_);
+  world_.RunFor(91min);
+  Pass(*first_);
+  EXPECT_EQ(TargetsOfHints(world_), std::vector<std::string>{"t1"});
+}
+
 // Another process has taken the receipts, and this one has nothing to remember.
 TEST_F(UntoldArchiveTest, WhatAnotherProcessHasForgottenHasNoRow) {
   const std::string fresh = NewUlid(world_.world.clock.Now(), world_.world.random);
@@ -392,6 +437,93 @@ TEST_F(UntoldArchiveTest, ATargetAsksForItsKeys) {
   world_.RunFor(91min);
   Pass(*first_);
   EXPECT_EQ(CountSent(), 1u);
+}
+
+// Targets with stagings of their own, and two processes of the source: each takes the receipt of
+// one target and removes it before the other has seen it.
+class TwoStagingsTest : public ::testing::Test {
+ protected:
+  TwoStagingsTest() {
+    for (Process& process : processes_) {
+      world_.MakeContext();
+      process.context = std::move(world_.context);
+      for (const auto& target : process.context->rules[0]->targets) target->staging_found = true;
+      process.reader.emplace(*process.context);
+    }
+    const SystemTime now = world_.world.clock.Now();
+    ulid_ = NewUlid(now, world_.world.random);
+    HintMessage keys{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k"}}};
+    EXPECT_TRUE(world_.world.Run(RememberArchiveKeys(world_.state, now, ulid_, std::move(keys))));
+    key_ = ArchiveKey(processes_[0].context->rules[0]->targets[0]->staging_prefix, ulid_);
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_TRUE(world_.world.Run(
+          PutText(*world_.target(i).store, {.bucket = "staging", .key = key_}, "x")));
+    }
+    PassAll();
+  }
+  ReceiptPass Pass(int process) { return world_.world.Run(processes_[process].reader->RunPass()); }
+  void PassAll() {
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(Pass(i).complete);
+  }
+  void Remove(int i) {
+    EXPECT_TRUE(
+        world_.world.Run(world_.target(i).store->Remove({.bucket = "staging", .key = key_})));
+  }
+  void Apply(int i) {
+    const SystemTime now = world_.world.clock.Now();
+    const ArchiveReceipt receipt{.archive = ulid_,
+                                 .rule = "r",
+                                 .target = "t" + std::to_string(i),
+                                 .written = now,
+                                 .stamp_oldest = now};
+    EXPECT_TRUE(world_.world.Run(
+        WriteReceipt(*world_.target(i).store, "staging",
+                     processes_[0].context->rules[0]->targets[i]->staging_prefix, receipt)));
+    Remove(i);
+  }
+  void PassUntilAllIsSent() {
+    for (const auto pause : {1s, 61s, 91 * 60s}) {
+      world_.RunFor(pause);
+      PassAll();
+    }
+  }
+
+  struct Process {
+    std::unique_ptr<ReplicationContext> context;
+    std::optional<ReceiptReader> reader;
+  };
+  testing::ReplicationWorld world_{2};
+  std::array<Process, 2> processes_;
+  std::string ulid_;
+  std::string key_;
+};
+
+// Each would miss what the other one has been told, and all of it would be sent again.
+TEST_F(TwoStagingsTest, EachTargetTellsAnotherProcess) {
+  for (const bool down : {false, true}) {  // State does not take it at first.
+    if (down) world_.state_backend->read_only = "archive/" + ulid_;
+    Apply(down ? 1 : 0);
+    EXPECT_EQ(Pass(down ? 1 : 0).store_error.has_value(), down);
+    world_.state_backend->read_only.clear();
+    EXPECT_FALSE(Pass(down ? 1 : 0).store_error);
+    EXPECT_TRUE(world_.Staged(down ? 1 : 0).empty());
+  }
+  PassUntilAllIsSent();
+  EXPECT_EQ(TargetsOfHints(world_), std::vector<std::string>{});
+  for (const auto& [place, row] : world_.state_backend->rows) {
+    const bool of_archive = place.first == "archive/" + ulid_ || place.first == "untold/r";
+    EXPECT_TRUE(!of_archive || row.expires.value_or(SystemTime::max()) <= world_.world.clock.Now())
+        << place.first << " " << place.second;
+  }
+}
+
+// What one has told says nothing of another whose archive was removed.
+TEST_F(TwoStagingsTest, WhoHasNotToldGetsItAnew) {
+  Apply(0);
+  EXPECT_EQ(Pass(0).read, 1);
+  Remove(1);
+  PassUntilAllIsSent();
+  EXPECT_EQ(TargetsOfHints(world_), std::vector<std::string>{"t1"});
 }
 
 // They were read in another bucket than the rule reads now: one that is absent in this one would be

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "replica/floor.h"
+#include "replication/life/rule_meter.h"
 #include "replication/staging/archive_keys.h"
+#include "replication/staging/local_staging.h"
 
 namespace longhaul {
 
@@ -121,7 +123,8 @@ asio::awaitable<std::vector<std::string>> UntoldArchives::Tend(const std::set<st
       over.push_back(archive);
       untold.targets.clear();
     } else if (untold.gone_since) {
-      if (now >= *untold.gone_since + kJustGone) co_await NoteGone(archive, untold);
+      const bool just_gone = now >= *untold.gone_since + kJustGone;
+      if (just_gone && co_await NoteGone(archive, untold)) over.push_back(archive);
     } else if (now >= UlidTime(archive) + kWithoutRow) {
       co_await WriteRow(archive, untold);
     }
@@ -139,28 +142,117 @@ asio::awaitable<std::vector<std::string>> UntoldArchives::Tend(const std::set<st
 
 // Whether nothing of it is left to be sent. Where another process has taken its receipts, that one
 // has forgotten its keys.
-asio::awaitable<bool> UntoldArchives::SendAnew(const std::string& archive, const Untold& untold) {
-  Result<bool> sent =
-      co_await SendArchiveKeys(context_.state, context_.queue, untold.rule, archive);
+asio::awaitable<bool> UntoldArchives::SendAnew(const std::string& archive, Untold& untold) {
+  Result<void> left_out = co_await LeaveOutTold(archive, untold);
+  if (left_out) left_out = co_await LeaveOutSilent(untold);
+  Result<bool> sent = false;
+  if (!left_out) {
+    sent = left_out.error();
+  } else if (!untold.targets.empty()) {
+    sent = co_await SendFor(archive, untold);
+  }
   if (!sent) {
     context_.runtime.log.Warning("the keys of an archive that went are not read anew yet",
                                  {{"rule", untold.rule}, {"archive", archive}, sent.error()});
   } else if (*sent) {
     context_.runtime.log.Warning(
         "an archive went from staging before a target had told of it; its keys are read anew",
-        {{"rule", untold.rule}, {"archive", archive}});
+        {{"rule", untold.rule}, {"target", *untold.targets.begin()}, {"archive", archive}});
   }
   co_return sent.has_value();
 }
 
-asio::awaitable<void> UntoldArchives::NoteGone(const std::string& archive, Untold& untold) {
-  if (untold.row.starts_with(kGone)) co_return;
+// For those alone that have not told of it: the others have applied it.
+Async<bool> UntoldArchives::SendFor(const std::string& archive, const Untold& untold) {
+  const RuleContext* rule = Find(untold.rule);
+  if (rule == nullptr || untold.targets.size() >= rule->targets.size()) {
+    co_return co_await SendArchiveKeys(context_.state, context_.queue, untold.rule, archive);
+  }
+  Result<std::vector<std::string>> bodies = co_await RecallArchiveKeys(context_.state, archive);
+  if (!bodies) co_return bodies.error();
+  std::vector<NewMessage> again;
+  for (const std::string& body : *bodies) {
+    Result<HintMessage> hints = DecodeHints(body);
+    if (!hints) {
+      again.push_back({.body = body, .lane = FreshLane(untold.rule)});  // Another version's.
+      continue;
+    }
+    for (const std::string& target : untold.targets) {
+      hints->target = target;
+      for (NewMessage& encoded : EncodeHints(*hints)) {
+        encoded.lane = FreshLane(untold.rule);
+        again.push_back(std::move(encoded));
+      }
+    }
+  }
+  if (again.empty()) co_return false;
+  Result<void> sent = co_await context_.queue.Send(std::move(again), {});
+  if (!sent) co_return sent.error().In("send hints");
+  co_return true;
+}
+
+const RuleContext* UntoldArchives::Find(const std::string& rule) const {
+  const auto found =
+      std::ranges::find_if(context_.rules, [&](const auto& one) { return one->rule->id == rule; });
+  return found == context_.rules.end() ? nullptr : found->get();
+}
+
+Async<void> UntoldArchives::RememberTold(const RuleContext& rule, const std::string& archive,
+                                         std::vector<std::string> targets) {
+  // (Of a copy in a local staging rows of that one tell.)
+  if (targets.empty() || rule.local || StagingsOf(rule) < 2) co_return Ok();
+  const auto found = archives_.find(archive);
+  if (found != archives_.end() && found->second.targets.empty()) co_return Ok();
+  co_return co_await longhaul::RememberTold(context_.state, context_.runtime.clock.Now(), archive,
+                                            std::move(targets));
+}
+
+Async<void> UntoldArchives::LeaveOutTold(const std::string& archive, Untold& untold) {
+  Result<std::vector<std::string>> told = co_await RecallTold(context_.state, archive);
+  if (!told) co_return told.error();
+  for (const std::string& target : *told) untold.targets.erase(target);
+  co_return Ok();
+}
+
+Async<void> UntoldArchives::LeaveOutSilent(Untold& untold) {
+  const RuleContext* rule = Find(untold.rule);
+  if (rule == nullptr || untold.targets.empty()) co_return Ok();
+  Result<RuleTotals> totals = co_await ReadTotals(context_.state, untold.rule);
+  if (!totals) co_return totals.error();
+  const auto answers = [&](const auto& target) {
+    return totals->targets[target->config->name].HasAnswered();
+  };
+  for (const std::unique_ptr<TargetContext>& target : rule->targets) {
+    const std::string& name = target->config->name;
+    if (!untold.targets.contains(name) || answers(target)) continue;
+    const bool others_answer = std::ranges::any_of(rule->targets, [&](const auto& other) {
+      return StagingPlace(*other) == StagingPlace(*target) && answers(other);
+    });
+    if (!others_answer) continue;
+    untold.targets.erase(name);
+    if (!silent_told_.insert(untold.rule + "/" + name).second) continue;
+    context_.runtime.log.Warning(
+        "archives go from a staging that a target shares which has never answered",
+        {{"rule", untold.rule},
+         {"target", name},
+         {"remedy",
+          "add it to the configuration of the target's side, then run `longhaul rules backfill`"}});
+  }
+  co_return Ok();
+}
+
+asio::awaitable<bool> UntoldArchives::NoteGone(const std::string& archive, Untold& untold) {
+  if (untold.row.starts_with(kGone)) co_return false;
   Result<bool> remembered = co_await AreArchiveKeysRemembered(context_.state, archive);
   if (remembered && !*remembered) {
     untold.targets.clear();
-    co_return;
+    co_return false;
   }
+  Result<void> left_out = co_await LeaveOutTold(archive, untold);
+  static_cast<void>(left_out);  // It is asked for once more before anything is sent.
+  if (untold.targets.empty()) co_return true;
   co_await WriteRow(archive, untold);
+  co_return false;
 }
 
 asio::awaitable<void> UntoldArchives::WriteRow(const std::string& archive, Untold& untold) {

@@ -13,6 +13,8 @@ std::string Partition(const std::string& archive) { return "archive/" + archive;
 // A row has up to 240 KiB (events/hint.h), so a page has 4 MB. Keys are percent-encoded there:
 // 10,000 of the longest, none of their bytes ASCII, take some 130 rows.
 constexpr int kPageRows = 16;
+// The rows of keys are numbered; those of targets come behind them.
+constexpr std::string_view kTold = "told/";
 
 }  // namespace
 
@@ -59,8 +61,37 @@ Async<std::vector<std::string>> RecallArchiveKeys(State& state, std::string arch
   while (true) {
     Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(archive), after, kPageRows);
     if (!rows) co_return rows.error().In("recall the keys of an archive");
-    for (StateRow& row : *rows) bodies.push_back(std::move(row.value));
+    for (StateRow& row : *rows) {
+      if (!row.key.starts_with(kTold)) bodies.push_back(std::move(row.value));
+    }
     if (rows->size() < kPageRows) co_return bodies;
+    after = std::move(rows->back().key);
+  }
+}
+
+Async<void> RememberTold(State& state, SystemTime now, std::string archive,
+                         std::vector<std::string> targets) {
+  std::vector<StateWrite> writes;
+  for (const std::string& target : targets) {
+    writes.push_back(
+        {.key = std::string(kTold) + target, .value = "1", .expires = now + kFloorLifetime});
+  }
+  Result<std::vector<Result<int64_t>>> written =
+      co_await state.WriteMany(Partition(archive), std::move(writes));
+  if (!written) co_return written.error().In("remember who told of an archive");
+  for (const Result<int64_t>& row : *written) {
+    if (!row) co_return row.error().In("remember who told of an archive");
+  }
+  co_return Ok();
+}
+
+Async<std::vector<std::string>> RecallTold(State& state, std::string archive) {
+  std::vector<std::string> targets;
+  for (std::string after(kTold);;) {
+    Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(archive), after, kPageRows);
+    if (!rows) co_return rows.error().In("recall who told of an archive");
+    for (const StateRow& row : *rows) targets.push_back(row.key.substr(kTold.size()));
+    if (rows->size() < kPageRows) co_return targets;
     after = std::move(rows->back().key);
   }
 }

@@ -37,6 +37,24 @@ TEST(ArchiveKeysTest, AreKnownForAnHourAndNotForEver) {
   EXPECT_EQ(recalled(young), 0u);
 }
 
+// Who has told of an archive is no key of it, and is forgotten with its keys.
+TEST(ArchiveKeysTest, WhoHasToldIsKnownAsLongAsItsKeys) {
+  testing::FakeWorld world;
+  auto backend = std::make_shared<testing::FakeStateBackend>();
+  testing::FakeState state(world.runtime, backend);
+  const SystemTime now = world.clock.Now();
+  const std::string archive = NewUlid(now, world.random);
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "k"}}};
+  ASSERT_TRUE(world.Run(RememberArchiveKeys(state, now, archive, std::move(message))));
+  EXPECT_TRUE(world.Run(RecallTold(state, archive))->empty());
+  ASSERT_TRUE(world.Run(RememberTold(state, now, archive, {"b"})));
+  ASSERT_TRUE(world.Run(RememberTold(state, now, archive, {"a", "b"})));
+  EXPECT_EQ(world.Run(RecallTold(state, archive)).value(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(world.Run(RecallArchiveKeys(state, archive))->size(), 1U);
+  ASSERT_TRUE(world.Run(ForgetArchiveKeys(state, now + 61min, archive)));
+  EXPECT_TRUE(backend->rows.empty());
+}
+
 // Percent-encoded, the longest keys take more rows than are looked at together: those of the others
 // would be in no archive and in no hint, and their rows would stay for 15 days.
 TEST(ArchiveKeysTest, OfAFullArchiveOfTheLongestKeysNoneIsLeftOut) {
