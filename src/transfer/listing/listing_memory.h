@@ -23,8 +23,7 @@ inline int64_t ListingBytesMax(const MemoryBudget& memory) {
 
 // SortListing in so much.
 inline std::unique_ptr<Listing> SortToCopy(const Runtime& runtime, std::unique_ptr<Listing> source,
-                                           std::string folder,
-                                           Doubles doubles = Doubles::kNewest) {
+                                           std::string folder, Doubles doubles = Doubles::kNewest) {
   const auto bytes = static_cast<size_t>(ListingBytesMax(runtime.memory));
   return SortListing(runtime, std::move(source), std::move(folder), doubles,
                      std::min(kSortBytesMax, bytes));
