@@ -204,8 +204,9 @@ Async<TaskStep> GiantCarrier::Begin(Run run, Task task, bool look_first, Event& 
   }
   if (look_first) {
     TaskObject object = task.objects.front();
-    // An earlier try may have completed what the source is no more.
-    if (object.look == Look::kNone && object.tries > 0) object.look = Look::kBytes;
+    // An earlier try may have completed what the source is no more, of the same size.
+    const bool tried = object.look == Look::kNone && object.tries > 0;
+    if (tried && run.options.compare.size_only) object.look = Look::kBytes;
     Result<Looked> looked = co_await LookAtBoth(runtime_, run, ends_, std::move(object));
     // What is wrong is found when it is planned, and a try then.
     if (looked && looked->kind != Looked::Kind::kCarry) {
