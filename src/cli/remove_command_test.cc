@@ -48,8 +48,8 @@ TEST_F(SyncCommandTest, RemoveGoesOnBehindOneThatFails) {
   WriteFile("root/a/1", "1");
   WriteFile("root/a/2", "1");
   const std::string report = folder.file("report");
-  const std::string too_long = "disk:a/" + std::string(3000, 'x');
-  EXPECT_EQ(Run({"rm", "--report", report, "disk:a/1", too_long, "disk:a/2"}), 1) << console.error;
+  EXPECT_EQ(Run({"rm", "--report", report, "disk:a/1", "disk:a/x*", "disk:a/2"}), 1)
+      << console.error;
   EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/2")));
   EXPECT_NE(ReadFile("report").find("\"failed\""), std::string::npos) << ReadFile("report");
 }
