@@ -356,7 +356,13 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   Result<ObjectInfo> told = co_await target.staging_store->Head(
       {.bucket = target.staging_bucket,
        .key = ReceiptKey(target.staging_prefix, staged.ulid, target.config->name)});
-  if (told) co_return Handled::kDone;
+  if (told) {
+    // By then it may have been refused here.
+    Result<void> forgotten = co_await target.parked->Load();
+    if (forgotten) forgotten = co_await target.parked->ArchiveSettled(staged.ulid);
+    if (!forgotten) co_return forgotten.error();
+    co_return Handled::kDone;
+  }
   if (told.error().kind != ErrorKind::kNotFound) co_return told.error().In("look for a receipt");
 
   Result<std::unique_ptr<StoreArchiveFile>> file = co_await StoreArchiveFile::Open(
