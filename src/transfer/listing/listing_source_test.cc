@@ -292,6 +292,25 @@ TEST_F(ListingSourceTest, VersionsAreForWhoAsksForThem) {
   EXPECT_TRUE(All(std::move(*listing)).starts_with("error: m.jsonl line 1: a delete marker"));
 }
 
+// As S3 answers a HEAD of one: manifests of CSV tell of versions alone.
+TEST_F(ListingSourceTest, AVersionThatIsADeleteMarkerIsOne) {
+  class Versions : public MemoryStore {
+   public:
+    using MemoryStore::MemoryStore;
+    Async<ObjectInfo> Head(HeadRequest) override {
+      co_return Error{.kind = ErrorKind::kInvalidInput, .message = "no", .http_status = 405};
+    }
+  } versions(world_.runtime, backend_);
+  Write("m.csv", "b,k,m\n");
+  auto listing = world_.Run(OpenListingFile(world_.runtime, File("m.csv"), ListingFileKind::kAny,
+                                            versions, "b", "", {.each_version = true}));
+  ASSERT_TRUE(listing) << listing.error().Describe();
+  auto marker = world_.Run((*listing)->Next());
+  ASSERT_TRUE(marker && *marker);
+  EXPECT_EQ((*marker)->version_id, "m");
+  EXPECT_TRUE((*marker)->is_delete_marker);
+}
+
 // Editors put it before UTF-8.
 TEST_F(ListingSourceTest, AByteOrderMarkIsNoName) {
   Put("a", "1");
