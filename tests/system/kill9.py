@@ -145,10 +145,11 @@ def main(kills: int) -> None:
             thread.start()
 
         # On a busy machine, or under a sanitizer, a life of a second is hardly longer than the start
-        # of the process: then there are more, until enough has been applied to prove anything.
+        # of the process: then the lives get longer, until enough has been applied to prove anything.
         number = 0
+        life = 1.2  # Seconds, the mean.
         while number < kills or (watcher.reads <= 5 * kills and number < 5 * kills):
-            time.sleep(min(12, max(0.2, random_.expovariate(1 / 1.2))))
+            time.sleep(min(10 * life, max(0.2, random_.expovariate(1 / life))))
             for role in random_.choice((["source"], ["target"], ["source", "target"])):
                 process = roles[role]
                 if not process.running():
@@ -160,6 +161,8 @@ def main(kills: int) -> None:
                 start(role)
             check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
             number += 1
+            if watcher.reads < 5 * min(number, kills):
+                life = min(6.0, life * 1.1)
             if number % 10 == 0:
                 step(f"{number} kills, {sum(w.operations for w in writers)} writes, "
                      f"{len(keys_of(target.s3, 'copy'))} keys at the target")
