@@ -19,5 +19,6 @@ export default defineConfig(({ command, mode }) => ({
   server: process.env.LONGHAUL_API
     ? { proxy: { "/v1": process.env.LONGHAUL_API } }
     : {},
-  test: { include: ["test/**/*.test.ts"], environment: "node" },
+  // The machine that runs it may be busy with everything else.
+  test: { include: ["test/**/*.test.ts"], environment: "node", testTimeout: 30_000 },
 }));

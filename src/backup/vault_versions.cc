@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "backup/prune_note.h"
+#include "transfer/listing/listing_memory.h"
 #include "transfer/listing/sorted_listing.h"
 
 namespace longhaul::backup {
@@ -182,7 +183,7 @@ class Unpruned : public Listing {
 }  // namespace
 
 size_t SortBytesOfVault(const MemoryBudget& memory) {
-  return std::min(kSortBytesMax, static_cast<size_t>(memory.limit_bytes() / 4));
+  return std::min(kSortBytesMax, static_cast<size_t>(ListingBytesMax(memory)));
 }
 
 std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told) {

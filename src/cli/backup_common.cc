@@ -9,8 +9,8 @@ namespace longhaul {
 
 namespace {
 
-// Of the memory that a command has: the rest is more than half, so a part of an object always finds
-// room (transfer/object/part_layout.h takes half at most).
+// Of the memory that a command has: with two listings (ListingBytesMax) three eighths are left, so
+// a part of an object always finds room (PartBytesMax).
 int64_t MemoryOfVault(const MemoryBudget& memory) { return memory.limit_bytes() / 8 * 3; }
 
 // The target of a rule that is a backup. kInvalidInput: there is none, or more than one.

@@ -232,8 +232,8 @@ void CopyFlags::Declare(FlagSet& flags) {
   flags.Parsed(
       {.name = "part-size",
        .help = "Size of the parts of large objects whose own parts are not kept, like 8MiB. "
-               "An upload that goes on keeps its own. Default: 16MiB, more for objects over "
-               "156 GiB.",
+               "An upload that goes on keeps its own. What passes through memory takes "
+               "three eighths of --memory at most. Default: 16MiB, more for objects over 156 GiB.",
        .value_name = "SIZE",
        .alias = "s3-chunk-size"},
       [this](std::string_view text) -> Result<void> {

@@ -1,6 +1,5 @@
 #include "events/folder_watch.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -14,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/directory_reader.h"
 #include "events/hint.h"
 #include "storage/file_names.h"
 
@@ -99,22 +99,10 @@ Scan ScanFolders(int inotify, const std::string& root, Folder start, bool with_k
       return scan;
     }
     scan.watched.emplace_back(watch, folder);
-    DIR* directory = opendir(path.c_str());
-    if (directory == nullptr) {
-      if (errno == ENOENT && !folder.path.empty()) continue;
-      scan.error = WatchError(errno, path);
-      return scan;
-    }
-    while (const dirent* entry = readdir(directory)) {
+    DirectoryReader directory(path);
+    while (const dirent* entry = directory.Next()) {
       std::string_view name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      bool is_folder = entry->d_type == DT_DIR;
-      if (entry->d_type == DT_UNKNOWN) {
-        struct stat status;
-        is_folder = fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    S_ISDIR(status.st_mode);
-      }
-      if (is_folder) {
+      if (directory.TypeOf(*entry) == DT_DIR) {
         std::optional<std::string> text = FolderText(name);
         if (!text) continue;
         left.push_back({.path = (folder.path.empty() ? "" : folder.path + "/") + std::string(name),
@@ -125,7 +113,10 @@ Scan ScanFolders(int inotify, const std::string& root, Folder start, bool with_k
         scan.too_many = scan.keys.size() > kPendingMax;
       }
     }
-    closedir(directory);
+    if (directory.error() != 0 && (directory.error() != ENOENT || folder.path.empty())) {
+      scan.error = WatchError(directory.error(), path);
+      return scan;
+    }
   }
   return scan;
 }

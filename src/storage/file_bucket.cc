@@ -1,6 +1,5 @@
 #include "storage/file_bucket.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/directory_reader.h"
 #include "storage/file_listing.h"
 #include "storage/file_names.h"
 
@@ -29,22 +29,12 @@ struct Name {
 };
 
 Result<std::vector<Name>> NamesIn(const Fd& folder) {
-  int copy = ::openat(folder.get(), ".", kFolderFlags);
-  DIR* dir = copy < 0 ? nullptr : ::fdopendir(copy);
-  if (dir == nullptr) return FileError(errno, "read folder");
+  DirectoryReader reader(folder.get());
   std::vector<Name> names;
-  while (dirent* entry = ::readdir(dir)) {
-    std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    bool is_folder = entry->d_type == DT_DIR;
-    if (entry->d_type == DT_UNKNOWN) {
-      struct stat status;
-      is_folder = ::fstatat(folder.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                  S_ISDIR(status.st_mode);
-    }
-    names.push_back({std::move(name), is_folder});
+  while (const dirent* entry = reader.Next()) {
+    names.push_back({entry->d_name, reader.TypeOf(*entry) == DT_DIR});
   }
-  ::closedir(dir);
+  if (reader.error() != 0) return FileError(reader.error(), "read folder");
   return names;
 }
 

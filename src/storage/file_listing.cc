@@ -1,6 +1,5 @@
 #include "storage/file_listing.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <chrono>
 #include <random>
 
+#include "base/directory_reader.h"
 #include "storage/file_names.h"
 #include "storage/file_object.h"
 
@@ -40,10 +40,6 @@ int64_t SteadyNs() {
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
-
-struct DirCloser {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 // A folder of the bucket; more than one path where it has two names.
 struct Folder {
@@ -276,27 +272,13 @@ class Lister {
 }  // namespace
 
 Result<void> FolderEntries::Add(int fd, const std::string& path, const std::string& text_before) {
-  int copy = ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  std::unique_ptr<DIR, DirCloser> dir(copy < 0 ? nullptr : ::fdopendir(copy));
-  if (dir == nullptr) return FileError(errno, "read folder");
-  while (true) {
-    errno = 0;
-    dirent* entry = ::readdir(dir.get());
-    if (entry == nullptr) break;
-    std::string_view name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    bool is_folder = entry->d_type == DT_DIR;
-    bool is_file = entry->d_type == DT_REG;
-    if (entry->d_type == DT_UNKNOWN) {
-      struct stat status;
-      if (::fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (HasGone(errno)) continue;
-        return FileError(errno, "read folder");
-      }
-      is_folder = S_ISDIR(status.st_mode);
-      is_file = S_ISREG(status.st_mode);
-    }
-    if (!is_folder && !is_file) continue;  // Links and devices are no objects.
+  DirectoryReader reader(fd);
+  while (const dirent* entry = reader.Next()) {
+    const std::string_view name = entry->d_name;
+    const unsigned char type = reader.TypeOf(*entry);
+    if (type == DT_UNKNOWN && !HasGone(errno)) return FileError(errno, "read folder");
+    const bool is_folder = type == DT_DIR;
+    if (!is_folder && type != DT_REG) continue;  // Links and devices are no objects.
     DecodedName decoded = DecodeName(name, is_folder);
     if (decoded.kind == DecodedName::Kind::kPrivate) continue;
     std::string text = text_before + std::string(decoded.segment);
@@ -321,7 +303,7 @@ Result<void> FolderEntries::Add(int fd, const std::string& path, const std::stri
                         .is_plain = plain});
     texts_ += text;
   }
-  if (errno != 0) return FileError(errno, "read folder");
+  if (reader.error() != 0) return FileError(reader.error(), "read folder");
   return Ok();
 }
 

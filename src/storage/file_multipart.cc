@@ -1,6 +1,5 @@
 #include "storage/file_multipart.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <charconv>
 
 #include "base/bytes.h"
+#include "base/directory_reader.h"
 #include "base/random.h"
 #include "storage/file_names.h"
 
@@ -40,15 +40,10 @@ Fd OpenFolder(const FileTree& tree, const std::string& upload_id) {
 }
 
 Result<std::vector<std::string>> NamesIn(int fd) {
-  int copy = ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* dir = copy < 0 ? nullptr : ::fdopendir(copy);
-  if (dir == nullptr) return FileError(errno, "read folder");
+  DirectoryReader reader(fd);
   std::vector<std::string> names;
-  while (dirent* entry = ::readdir(dir)) {
-    std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(std::move(name));
-  }
-  ::closedir(dir);
+  while (const dirent* entry = reader.Next()) names.emplace_back(entry->d_name);
+  if (reader.error() != 0) return FileError(reader.error(), "read folder");
   std::ranges::sort(names);
   return names;
 }

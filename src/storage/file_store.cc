@@ -1,6 +1,5 @@
 #include "storage/file_store.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "base/directory_reader.h"
 #include "storage/file_bucket.h"
 #include "storage/file_listing.h"
 #include "storage/file_multipart.h"
@@ -361,20 +361,19 @@ class FileStore : public Store {
 
   Async<std::vector<BucketInfo>> ListBuckets() override {
     co_return co_await runtime_.pool.Run([&]() -> Result<std::vector<BucketInfo>> {
-      DIR* dir = ::opendir(options_.root.c_str());
-      if (dir == nullptr) return FileError(errno, "read " + options_.root);
+      DirectoryReader reader(options_.root);
       std::vector<BucketInfo> buckets;
-      while (dirent* entry = ::readdir(dir)) {
+      while (const dirent* entry = reader.Next()) {
         struct stat status;
         if (IsFileBucketName(entry->d_name) &&
-            ::fstatat(::dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            ::fstatat(reader.fd(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISDIR(status.st_mode)) {
           // A folder does not tell when it was made; its last change is the nearest thing.
           buckets.push_back(
               {entry->d_name, SystemTime(std::chrono::microseconds(ChangedNs(status) / 1000))});
         }
       }
-      ::closedir(dir);
+      if (reader.error() != 0) return FileError(reader.error(), "read " + options_.root);
       std::ranges::sort(buckets, {}, &BucketInfo::name);
       return buckets;
     });

@@ -1,6 +1,5 @@
 #include "storage/file_tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/directory_reader.h"
 #include "storage/file_names.h"
 
 namespace longhaul {
@@ -352,11 +352,9 @@ Result<Fd> FileTree::LockNamed(const std::string& name) const {
 void FileTree::CleanUp() const {
   Fd folder = OpenFolderPath(bucket_.get(), std::string(kFilePrivateFolder) + "/tmp");
   if (!folder.valid()) return;
-  int copy = ::openat(folder.get(), ".", kFolderFlags);
-  DIR* dir = copy < 0 ? nullptr : ::fdopendir(copy);
-  if (dir == nullptr) return;
+  DirectoryReader reader(folder.get());
   time_t now = ::time(nullptr);
-  while (dirent* entry = ::readdir(dir)) {
+  while (const dirent* entry = reader.Next()) {
     struct stat status;
     // By the time of the last write to the name or the bytes; what is being written is younger.
     if (::fstatat(folder.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -364,7 +362,6 @@ void FileTree::CleanUp() const {
       ::unlinkat(folder.get(), entry->d_name, 0);
     }
   }
-  ::closedir(dir);
 }
 
 Result<void> FileTree::Sync(int fd, std::string_view what) const {

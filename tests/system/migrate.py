@@ -30,7 +30,7 @@ import boto3
 from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_no_uploads, differences,
                      free_port, keys_of, make_buckets, put_all, step, things, wait_until)
 
-SHORT = {"small": 2_000, "parts": 12, "part": 8 << 20, "carried": "8MiB", "seconds": 8,
+SHORT = {"small": 800, "parts": 12, "part": 8 << 20, "carried": "8MiB", "seconds": 8,
          "pause": 0.6}
 # 20 GiB, where the disk has room; in parts that the server copies. It is carried in fewer: versitygw
 # keeps the list of an object's parts in an attribute, and ext4 has no room for those of thousands.

@@ -15,7 +15,7 @@ import time
 from fault_proxy import FaultProxy
 from harness import Thing, World, check, keys_of, put_all, step, wait_until
 
-LISTED = int(sys.argv[1]) if len(sys.argv) > 1 else 1500
+LISTED = int(sys.argv[1]) if len(sys.argv) > 1 else 600
 
 
 def killed_when_noted(world, command, environment) -> dict:

@@ -17,9 +17,9 @@ import time
 from fault_proxy import FaultProxy
 from harness import Thing, World, check, keys_of, put_all, step, text_bytes, wait_until
 
-OBJECTS = int(sys.argv[1]) if len(sys.argv) > 1 else 1500
+OBJECTS = int(sys.argv[1]) if len(sys.argv) > 1 else 600
 RUN_KILLS = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-PLANNED = 1500
+PLANNED = 600
 IN_FLIGHT = 64
 
 

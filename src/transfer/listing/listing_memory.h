@@ -1,8 +1,8 @@
 // What a listing may hold of the memory budget.
 //
 // It is held while what is listed is copied, by those who need memory of the same budget: a listing
-// of the source and one of the target together leave three quarters, and a part takes half at most
-// (copy_plan.h). Else both would wait for each other.
+// of the source and one of the target together leave three quarters, and a part takes three eighths
+// at most (PartBytesMax in copy_plan.h). Else both would wait for each other.
 
 #pragma once
 

@@ -1,6 +1,5 @@
 #include "transfer/local/local_upload.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 
@@ -14,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/directory_reader.h"
 #include "base/random.h"
 
 namespace longhaul {
@@ -233,21 +233,18 @@ Result<std::shared_ptr<LocalUpload>> LocalUpload::Take(const std::string& path,
                                                        const PartPlaces& places) {
   std::shared_ptr<LocalUpload> found;
   const std::string parent = ParentOf(path);
-  DIR* directory = ::opendir(parent.c_str());
-  if (directory == nullptr) {
-    if (errno == ENOENT) return found;
-    return FromErrno(errno, parent);
-  }
+  DirectoryReader directory(parent);
   const std::string stem = FolderStem(path);
   std::vector<std::string> ids;
-  while (dirent* entry = ::readdir(directory)) {
+  while (const dirent* entry = directory.Next()) {
     std::string_view name = entry->d_name;
     if (!name.starts_with(stem) || !name.ends_with(kFolderEnd)) continue;
     name.remove_prefix(stem.size());
     name.remove_suffix(kFolderEnd.size());
     if (IsUlid(name)) ids.emplace_back(name);
   }
-  ::closedir(directory);
+  if (directory.error() == ENOENT) return found;
+  if (directory.error() != 0) return FromErrno(directory.error(), parent);
   std::ranges::sort(ids);
   for (std::string& id : ids) {
     std::shared_ptr<LocalUpload> upload(new LocalUpload());

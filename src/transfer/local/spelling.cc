@@ -1,6 +1,5 @@
 #include "transfer/local/spelling.h"
 
-#include <dirent.h>
 #include <linux/magic.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/directory_reader.h"
 #include "transfer/local/local_file.h"
 
 namespace longhaul {
@@ -56,23 +56,16 @@ Result<void> CheckSpelling(const std::string& path, const FoldPath& fold) {
   if (!IsThere(Folded(fold, path))) return Ok();
   const std::string folder = FolderOfFile(path);
   const std::string name(NameOf(path));
-  DIR* directory = ::opendir(Folded(fold, folder).c_str());
-  if (directory == nullptr) return FromErrno(errno, folder);
+  DirectoryReader directory(Folded(fold, folder));
   bool found = false;
   std::string alike;
-  int failed = 0;
   while (!found) {
-    errno = 0;
-    const dirent* entry = ::readdir(directory);
-    if (entry == nullptr) {
-      failed = errno;
-      break;
-    }
+    const dirent* entry = directory.Next();
+    if (entry == nullptr) break;
     found = name == entry->d_name;
     if (::strcasecmp(name.c_str(), entry->d_name) == 0) alike = entry->d_name;
   }
-  ::closedir(directory);
-  if (failed != 0) return FromErrno(failed, folder);
+  if (directory.error() != 0) return FromErrno(directory.error(), folder);
   if (found) return Ok();
   if (alike.empty()) alike = "another spelling of it";
   return Error{

@@ -74,7 +74,7 @@ class PlannedFaults : public testing::FaultPlan {
 
 class CopyObjectTest : public ::testing::Test {
  protected:
-  CopyObjectTest() {
+  explicit CopyObjectTest(int64_t memory_bytes = 256 << 20) : world(1, memory_bytes) {
     source_backend->buckets["from"];
     target_backend->buckets["to"];
   }
@@ -143,7 +143,7 @@ class CopyObjectTest : public ::testing::Test {
     EXPECT_TRUE(target_backend->buckets["to"].uploads.empty());
   }
 
-  FakeWorld world{1, 256 << 20};
+  FakeWorld world;
   std::shared_ptr<MemoryStoreBackend> source_backend = std::make_shared<MemoryStoreBackend>();
   std::shared_ptr<MemoryStoreBackend> target_backend = std::make_shared<MemoryStoreBackend>();
   PlannedFaults source_faults;
@@ -526,6 +526,36 @@ TEST_F(CopyObjectTest, EveryRequestMayFail) {
       }
     }
   }
+}
+
+class CopyInLittleMemoryTest : public CopyObjectTest {
+ protected:
+  CopyInLittleMemoryTest() : CopyObjectTest(64 << 20) {}
+};
+
+// What lists, sorts and reads a vault gives its memory back when all is copied: a part that waits
+// for it would wait for ever.
+TEST_F(CopyInLittleMemoryTest, PartsFindRoomBesideWhatIsHeldMeanwhile) {
+  auto held = world.Run(world.memory.Reserve(40 << 20));
+  ASSERT_TRUE(held);
+  const uint64_t large = 24 * kMib + 1;
+  PutMultipartSource(Pattern(large + kMib), {large, kMib});
+  auto done = Copy();
+  ASSERT_TRUE(done) << done.error().Describe();
+  ExpectSame();
+  EXPECT_TRUE(target_backend->buckets["to"].uploads.empty());
+}
+
+TEST_F(CopyInLittleMemoryTest, PartsThatMayNeverFindRoomAreRefused) {
+  PutSource(Pattern(30 * kMib));
+  CopyOptions options{.multipart_threshold_bytes = 1, .part_size_bytes = 24 * kMib + 1};
+  auto refused = Copy(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kInvalidInput);
+  EXPECT_TRUE(refused.error().message.contains("--memory")) << refused.error().message;
+  --options.part_size_bytes;
+  ASSERT_TRUE(Copy(options));
+  ExpectTidy();
 }
 
 TEST(CopyPlan, PartCountOfEtag) {

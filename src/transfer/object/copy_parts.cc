@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/units.h"
 #include "storage/placed_parts.h"
 #include "transfer/object/copy_job.h"
 #include "transfer/object/copy_plan.h"
@@ -282,9 +283,17 @@ Async<CopyOutcome> CopyByParts(CopyJob& job, std::optional<ObjectInfo> head) {
     co_return job.ReadError(
         InvalidInput("the store tells no ETag: the object cannot be read in parts"));
   }
+  const uint64_t part_bytes_max = PartBytesMax(job.runtime.memory.limit_bytes());
+  // Parts that are written in their place, or copied by the server, are not held.
+  if (job.options.part_size_bytes > part_bytes_max && PlacedPartsOf(job.target.store) == nullptr) {
+    co_return InvalidInput("parts of " + FormatSizeExact(job.options.part_size_bytes) +
+                           " are more than three eighths of the memory there is (" +
+                           FormatSizeExact(part_bytes_max) +
+                           "): give a smaller --part-size, or more --memory");
+  }
   Result<PartLayout> layout = co_await ChooseLayout(
       job, *info, OwnPartSize(info->size_bytes, job.target_can, job.options.part_size_bytes),
-      static_cast<uint64_t>(job.runtime.memory.limit_bytes()) / 2);
+      part_bytes_max);
   if (!layout) co_return layout.error();
   Result<PutRequest> put = co_await job.DescribeTarget(*info, ToldBy::kHead);
   if (!put) co_return put.error();

@@ -71,6 +71,13 @@ std::vector<uint64_t> EqualParts(uint64_t size_bytes, uint64_t part_size_bytes);
 // are enough. `wanted_bytes`: what the caller would like, 0 if that is all the same.
 uint64_t OwnPartSize(uint64_t size_bytes, const Capabilities& target, uint64_t wanted_bytes = 0);
 
+// The largest part that is chosen, or gone on with, where so much memory is there. What lists,
+// sorts or reads a vault holds the rest for as long as parts are copied, and would not give it back
+// before: five eighths, in `restore` (SortBytesOfVault, ListingBytesMax).
+constexpr uint64_t PartBytesMax(int64_t memory_bytes) {
+  return static_cast<uint64_t>(memory_bytes) / 8 * 3;
+}
+
 // The part size that an uploader who splits evenly must have used for `count` parts: a whole number
 // of MiB, the smallest that fits. 0: none does. A guess, for stores that do not tell part sizes;
 // the ETag proves it.

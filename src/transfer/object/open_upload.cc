@@ -198,9 +198,10 @@ class Opener {
       return wanted_.as_source ? std::optional(wanted_) : std::nullopt;
     }
     PartLayout layout{.sizes = EqualParts(info_.size_bytes, part_size_bytes)};
-    // Another machine may have less memory.
-    bool fits = put_.parts_copied ||
-                part_size_bytes <= static_cast<uint64_t>(job_.runtime.memory.limit_bytes()) / 2;
+    // Another machine may have less memory. No less than what a new upload would need.
+    const uint64_t fits_bytes =
+        std::max(PartBytesMax(job_.runtime.memory.limit_bytes()), wanted_.sizes.front());
+    bool fits = put_.parts_copied || part_size_bytes <= fits_bytes;
     if (!fits || layout.sizes.size() > static_cast<size_t>(kPartsMax)) return std::nullopt;
     if (wanted_.as_source && layout.sizes == wanted_.sizes) return wanted_;
     return layout;
