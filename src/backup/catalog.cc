@@ -385,7 +385,11 @@ class Readings : public Listing {
   Async<void> ReadOn() {
     if (!reading_) {
       Result<OpenCatalog> opened = co_await OpenOne(streamed_.front());
-      if (!opened) co_return opened.error();
+      if (!opened) {
+        Result<void> pruned = co_await TakeForPruned(streamed_.front(), opened.error());
+        if (pruned) streamed_.pop_front();
+        co_return pruned;
+      }
       reading_ = std::move(*opened);
     }
     Result<bool> more = co_await ReadSome(*reading_, ready_, 1000, SIZE_MAX);
@@ -436,11 +440,25 @@ class Readings : public Listing {
                                                 [this](const std::string& what) { Tell(what); })};
   }
 
+  // What a catalog that was listed and cannot be opened means: OK, if a prune has taken it since
+  // and its archive with it.
+  Async<void> TakeForPruned(Catalog catalog, Error failure) {
+    if (failure.kind != ErrorKind::kNotFound) co_return failure;
+    const std::string key = VaultArchiveKey(source_.vault, catalog.name);
+    Result<ObjectInfo> there =
+        co_await source_.store->Head({.bucket = source_.vault.bucket, .key = key});
+    if (!there && there.error().kind == ErrorKind::kNotFound) co_return Ok();
+    if (!there) co_return there.error().In(key);
+    Error error = Corrupt("the archive " + key + " has no catalog");
+    error.code = kNoCatalog;
+    co_return error;
+  }
+
   // What says more than such a file should is read anew, piece by piece: zstd makes a megabyte of
   // gigabytes.
   Async<void> ReadWhole(Whole& whole) {
     Result<OpenCatalog> opened = co_await OpenOne(whole.catalog);
-    if (!opened) co_return opened.error();
+    if (!opened) co_return co_await TakeForPruned(whole.catalog, opened.error());
     Result<bool> more = co_await ReadSome(*opened, whole.objects, SIZE_MAX, whole.bytes_max);
     if (!more || !*more) CountSkipped(*opened);
     if (!more) co_return more.error();

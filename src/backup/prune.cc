@@ -201,6 +201,12 @@ class Pruning : public ArchiveVisitor {
     }
     Result<void> removed = co_await RemoveAll(alone);
     if (removed) removed = co_await RemoveAll(going);
+    if (!options_.dry_run && !(alone.empty() && going.empty())) {
+      // Where writes know no conditions, a prune of another prefix may have written over it since.
+      Result<void> noted =
+          co_await NotePruned(source_, PrefixOfFolder(), options_.cutoff, options_.note);
+      if (removed && !noted) removed = noted.error().In("note what is pruned");
+    }
     if (!removed) co_return removed.error();
     co_return true;
   }

@@ -182,6 +182,36 @@ TEST_F(PruneTest, APruneUnderWayIsNoticed) {
   EXPECT_EQ(refused.error().code, backup::kPrunedCode);
 }
 
+// Whoever reads while a prune removes what nobody needs would be told that something is missing.
+TEST_F(PruneTest, WhatIsPrunedWhileItIsReadIsNoError) {
+  const backup::VaultName old = vault->Keep({TestVault::Object("a", "one", vault->now())});
+  vault->Pass(kDay);
+  vault->Keep({TestVault::Object("a", "two", vault->now())});
+  vault->Pass(kDay);
+  const std::string catalog = backup::VaultCatalogKey(vault->place, old);
+  for (const bool archive_too : {false, true}) {
+    bool gone = false;
+    vault->server.decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+      if (operation == StoreOperation::kGet && key == catalog && !std::exchange(gone, true)) {
+        vault->Drop(catalog);
+        if (archive_too) vault->Drop(backup::VaultArchiveKey(vault->place, old));
+      }
+      return Fault();
+    };
+    Result<std::optional<ListedObject>> first = FirstAt("", SystemTime::max());
+    EXPECT_TRUE(gone);
+    if (archive_too) {
+      ASSERT_TRUE(first) << first.error().Describe();
+      ASSERT_TRUE(*first);
+      EXPECT_EQ((*first)->key, "a");
+    } else {
+      ASSERT_FALSE(first);
+      EXPECT_EQ(first.error().kind, ErrorKind::kCorrupt);
+      vault->Store(catalog, "");
+    }
+  }
+}
+
 // Without its note, or with one that another prune has made younger, nothing would tell of it.
 TEST_F(PruneTest, TheNoteComesFirstAndIsNeverMadeEarlier) {
   const std::string key = backup::PruneNoteKey(vault->place, "in");

@@ -29,12 +29,12 @@ Async<void> Budget::Open() {
   Result<uint64_t> limit = co_await BudgetOf(state_, place_);
   if (!limit) co_return limit.error();
   limit_bytes_ = *limit;
-  read_ = runtime_.clock.Now();
+  read_ = runtime_.clock.SteadyNow();
   co_return Ok();
 }
 
 Async<void> Budget::Refresh() {
-  if (runtime_.clock.Now() - read_ < kLimitAge) co_return Ok();
+  if (runtime_.clock.SteadyNow() - read_ < kLimitAge) co_return Ok();
   co_return co_await Open();
 }
 

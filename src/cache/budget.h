@@ -48,7 +48,7 @@ class Budget {
   Remover& remover_;
   std::function<Async<void>()> write_uses_;
   uint64_t limit_bytes_ = 0;
-  SystemTime read_{};                         // The limit was.
+  SteadyTime read_{};                         // The limit was.
   std::shared_ptr<Semaphore> one_at_a_time_;  // shared: a Permit may outlive this (base/async.h).
 };
 

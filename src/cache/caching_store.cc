@@ -75,7 +75,7 @@ Capabilities CachingStore::capabilities() const {
 // -- what is there
 
 Async<std::optional<EntryRow>> CachingStore::Row(std::string key) {
-  const SystemTime now = runtime_.clock.Now();
+  const SteadyTime now = runtime_.clock.SteadyNow();
   if (auto found = rows_.find(key); found != rows_.end() && now - found->second.read < kRowAge) {
     co_return found->second.row;
   }

@@ -93,7 +93,7 @@ class CachingStore : public Store, public HasOrigin {
 
  private:
   struct Known {
-    SystemTime read{};
+    SteadyTime read{};
     std::optional<EntryRow> row;
   };
   class CopyReader;

@@ -1,5 +1,6 @@
 #include "cache/evict.h"
 
+#include <optional>
 #include <utility>
 
 namespace longhaul::cache {
@@ -7,6 +8,7 @@ namespace longhaul::cache {
 namespace {
 
 constexpr int kTriesMax = 20;
+constexpr int kPassesMax = 5;  // Over the rows, where some were written by others meanwhile.
 
 // Rows of dead runs may be taken; those of living ones may not.
 Async<std::vector<EntryRow>> Free(std::vector<EntryRow> page, RunLives& lives,
@@ -39,11 +41,26 @@ Async<EvictResult> Evict(Runtime runtime, State& state, Store& store, Place plac
   CountedBytes bytes(runtime, state, place);
   RunSession session(runtime, state, place, options.owner, options.lease);
   std::optional<Remover> remover;
-  EntryPages pages(state, place, prefix);
+  std::optional<EntryPages> pages(std::in_place, state, place, prefix);
   Result<void> evicted = Ok();
-  while (evicted && (options.stop == nullptr || !options.stop->is_set())) {
-    Result<std::vector<EntryRow>> page = co_await pages.Next();
-    if (page && page->empty()) break;
+  int64_t changed = 0;  // In this pass: readers note what they use.
+  for (int pass = 1; evicted;) {
+    if (options.stop != nullptr && options.stop->is_set()) {
+      evicted = Cancelled("stopped on request");
+      break;
+    }
+    Result<std::vector<EntryRow>> page = co_await pages->Next();
+    if (page && page->empty()) {
+      if (changed == 0) break;
+      if (pass++ == kPassesMax) {
+        result.claimed += changed;
+        break;
+      }
+      result.claimed = result.pinned = changed = 0;
+      result.counts.failed = 0;
+      pages.emplace(state, place, prefix);
+      continue;
+    }
     Result<std::vector<EntryRow>> free = page;
     if (page) free = co_await Free(std::move(*page), lives, result);
     if (!free) {
@@ -78,6 +95,7 @@ Async<EvictResult> Evict(Runtime runtime, State& state, Store& store, Place plac
     result.counts.bytes += counts->bytes;
     result.counts.foreign += counts->foreign;
     result.counts.failed += counts->failed;
+    changed += counts->changed;
     session.counts.removed = result.counts.removed;
     session.counts.bytes = result.counts.bytes;
     session.counts.failed = result.counts.failed;

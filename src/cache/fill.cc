@@ -145,10 +145,7 @@ class Filler {
     }
     remover_.emplace(
         runtime_, state_, request_.target, place_, bytes_,
-        [this] {
-          return Claimant{
-              .run = run_.number, .session = run_.session, .lease_until = run_.lease_until};
-        },
+        [this] { return Claimant{run_.number, run_.session, run_.lease_until, lapses_}; },
         conditional);
     budget_.emplace(runtime_, state_, place_, bytes_, *remover_);
     co_return co_await budget_->Open();
@@ -177,7 +174,10 @@ class Filler {
     while (!co_await ended_.WaitFor(runtime_.clock, options_.lease / 3)) {
       cache::Run next = Described();
       next.lease_until = runtime_.clock.Now() + options_.lease;
+      const SystemTime until = run_.lease_until;
       Result<void> saved = co_await SaveRow(std::move(next));
+      // Asked for or answered late: who saw it run out has taken over what was claimed.
+      if (runtime_.clock.Now() >= until) ++lapses_;
       if (saved || (saved.error().Transient() && runtime_.clock.Now() < run_.lease_until)) continue;
       Abandon(saved.error().In("the lease of run " + std::to_string(run_.number)));
       co_return Ok();
@@ -657,6 +657,7 @@ class Filler {
   Place place_;
   RunBook book_;
   cache::Run run_;
+  int64_t lapses_ = 0;  // Of its lease.
   RunLives lives_;
   CountedBytes bytes_;
   std::optional<Remover> remover_;

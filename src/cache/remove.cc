@@ -85,6 +85,7 @@ Async<RemovalCounts> Remover::Remove(std::vector<EntryRow> rows,
     }
     const Error& error = (*claimed)[i].error();
     if (error.kind != ErrorKind::kPrecondition) co_return error;
+    ++counts.changed;
     if (on_key) on_key({.key = rows[i].key, .removal = Removal::kChanged});
   }
   TaskGroup removals(runtime_.executor);
@@ -104,6 +105,7 @@ Async<RemovalCounts> Remover::Remove(std::vector<EntryRow> rows,
     }
     if (claim.removal == Removal::kForeign) ++counts.foreign;
     if (claim.removal == Removal::kFailed) ++counts.failed;
+    if (claim.removal == Removal::kChanged) ++counts.changed;
     if (!on_key) continue;
     on_key({.key = claim.row.key,
             .removal = claim.removal,
@@ -174,7 +176,6 @@ Async<void> Remover::Settle(std::vector<Claim>& claims) {
   std::vector<StateWrite> writes;
   std::vector<Claim*> of;
   for (Claim& claim : claims) {
-    if (claim.removal == Removal::kChanged) continue;
     StateWrite write{.key = claim.row.key, .expected = Expected::Revision(claim.row.revision)};
     if (claim.removal == Removal::kFailed) {
       Entry entry = claim.row.entry;
@@ -183,6 +184,9 @@ Async<void> Remover::Settle(std::vector<Claim>& claims) {
       entry.reason = "its copy could not be removed: " + claim.reason;
       write.value = EncodeEntry(entry);
     }
+    // Nothing was asked of the store: it is as it was before. Under a session that goes on nobody
+    // would take the claim over.
+    if (claim.removal == Removal::kChanged) write.value = EncodeEntry(claim.row.entry);
     writes.push_back(std::move(write));
     of.push_back(&claim);
   }
@@ -194,7 +198,8 @@ Async<void> Remover::Settle(std::vector<Claim>& claims) {
   for (size_t i = 0; i < of.size(); ++i) {
     // Else somebody took this run for dead, and counts the key's bytes; or it was written by an
     // attempt whose answer was lost, and they count until the next recount.
-    if ((*results)[i] && of[i]->removal != Removal::kFailed) {
+    const bool stays = of[i]->removal == Removal::kFailed || of[i]->removal == Removal::kChanged;
+    if ((*results)[i] && !stays) {
       freed += static_cast<int64_t>(of[i]->row.entry.counted_bytes);
     }
   }

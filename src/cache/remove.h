@@ -45,6 +45,7 @@ struct RemovalCounts {
   int64_t bytes = 0;
   int64_t foreign = 0;
   int64_t failed = 0;
+  int64_t changed = 0;  // Left alone: somebody else wrote the row, or the claim holds no more.
 };
 
 class Remover {

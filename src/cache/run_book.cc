@@ -324,7 +324,7 @@ Async<void> SetBudget(State& state, Place place, uint64_t budget_bytes) {
 }
 
 Async<void> RunLives::Learn(std::vector<int64_t> numbers) {
-  const SystemTime now = runtime_.clock.Now();
+  const SteadyTime now = runtime_.clock.SteadyNow();
   std::ranges::sort(numbers);
   const auto doubled = std::ranges::unique(numbers);
   numbers.erase(doubled.begin(), doubled.end());

@@ -153,7 +153,7 @@ class RunLives {
 
  private:
   struct Other {
-    SystemTime read{};
+    SteadyTime read{};
     std::string session;
     bool lives = false;
   };

@@ -14,7 +14,8 @@ bool ClaimsHold(const Claimant& claimant, SystemTime now) {
 }
 
 bool ClaimsHold(const Claimant& claimed, const Claimant& claimant, SystemTime now) {
-  return claimed.session == claimant.session && ClaimsHold(claimant, now);
+  return claimed.session == claimant.session && claimed.lapses == claimant.lapses &&
+         ClaimsHold(claimant, now);
 }
 
 RunSession::RunSession(Runtime runtime, State& state, Place place, ProcessName owner,

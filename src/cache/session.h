@@ -24,6 +24,9 @@ struct Claimant {
   int64_t run = 0;
   std::string session;
   SystemTime lease_until{};
+  // How often its lease had run out before it was renewed. What was claimed before that may have
+  // been taken over.
+  int64_t lapses = 0;
 };
 
 class RunSession {

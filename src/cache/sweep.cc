@@ -134,7 +134,7 @@ class Sweeper {
       if (!held) co_return held.error();
       if (!*held) co_return PreconditionFailed("another process has begun to sweep this cache");
     }
-    co_return Ok();
+    co_return Cancelled("stopped on request");
   }
 
   Async<void> RemoveRows(std::vector<EntryRow> rows) {
@@ -190,6 +190,7 @@ asio::awaitable<void> KeepSweeping(Runtime runtime, State& state, Store& store, 
     SystemTime next = runtime.clock.Now() + kPauseMax;
     Result<SweepResult> swept =
         co_await Sweep(runtime, state, store, place, {.owner = owner, .stop = &stop});
+    if (!swept && swept.error().kind == ErrorKind::kCancelled) co_return;
     if (!swept) {
       runtime.log.Warning("a cache cannot be swept", {{"cache", place.bucket}, swept.error()});
     } else {

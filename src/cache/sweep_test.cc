@@ -49,6 +49,53 @@ TEST_P(CacheSweep, LeavesWhatWasExtendedOrFilledAnew) {
   EXPECT_EQ(world.CountedBytes(), 17);
 }
 
+// A lease that ran out and was renewed holds nothing of what it held before: somebody may have
+// taken it over. And under a session that goes on nobody else would.
+TEST_P(CacheSweep, WhatWasClaimedBeforeTheLeaseRanOutIsGivenBack) {
+  world.Fill({""});
+  FakeState rows(world.base.runtime, world.state);
+  MemoryStore store(world.base.runtime, world.target);
+  cache::EntryPages pages(rows, world.Where(), "");
+  Result<std::vector<cache::EntryRow>> page = world.Run(pages.Next());
+  ASSERT_TRUE(page);
+  cache::CountedBytes bytes(world.base.runtime, rows, world.Where());
+  int64_t lapses = 0;
+  cache::Remover remover(
+      world.base.runtime, rows, store, world.Where(), bytes,
+      [&] {
+        return cache::Claimant{.run = 99,
+                               .session = "me",
+                               .lease_until = world.base.clock.Now() + 30s,
+                               .lapses = lapses++};
+      },
+      GetParam());
+  Result<cache::RemovalCounts> counts = world.Run(remover.Remove(*page));
+  ASSERT_TRUE(counts) << counts.error().Describe();
+  EXPECT_EQ(counts->removed, 0);
+  EXPECT_EQ(counts->changed, 5);
+  EXPECT_EQ(world.target->Keys("cache").size(), 5U);
+  for (const auto& [key, entry] : world.Entries()) EXPECT_EQ(entry.state, EntryState::kReady);
+  EXPECT_EQ(world.CountedBytes(), 50);
+}
+
+// Else whoever stopped it would be told that all of it is done.
+TEST_P(CacheSweep, WhatIsStoppedSaysSo) {
+  world.Fill({""});
+  world.Pass(2h);
+  FakeState rows(world.base.runtime, world.state);
+  MemoryStore store(world.base.runtime, world.target);
+  Event stop;
+  stop.Set();
+  auto evicted =
+      world.Run(cache::Evict(world.base.runtime, rows, store, world.Where(), "", {.stop = &stop}));
+  ASSERT_FALSE(evicted);
+  EXPECT_EQ(evicted.error().kind, ErrorKind::kCancelled);
+  auto swept =
+      world.Run(cache::Sweep(world.base.runtime, rows, store, world.Where(), {.stop = &stop}));
+  ASSERT_FALSE(swept);
+  EXPECT_EQ(swept.error().kind, ErrorKind::kCancelled);
+}
+
 // Between the look at a row and the claim anybody may fill the key anew.
 TEST_P(CacheSweep, LeavesWhatHasChangedSinceItWasRead) {
   world.Fill({""});

@@ -25,11 +25,18 @@ Result<void> Timetable::Add(const CacheSettings& settings) {
 
 Async<std::vector<const CacheSettings*>> Timetable::Due() {
   std::vector<const CacheSettings*> due;
+  std::optional<Error> failure;
   for (const Timed& timed : timed_) {
     Result<bool> is = co_await IsDue(timed);
-    if (!is) co_return is.error().In("cache " + timed.settings->id);
+    if (!is) {
+      failure = is.error().In("cache " + timed.settings->id);
+      continue;
+    }
     if (*is) due.push_back(timed.settings);
   }
+  // Those that are due have been noted as such, and are so for nobody else.
+  if (failure && due.empty()) co_return *failure;
+  if (failure) runtime_.log.Warning("a schedule cannot be looked at", {LogField(*failure)});
   co_return due;
 }
 

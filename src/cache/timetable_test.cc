@@ -37,5 +37,29 @@ TEST(CacheTimetable, EachTimeOnceForAllProcesses) {
   EXPECT_EQ(due(one) + due(other), 0U);
 }
 
+// What has been noted as due is due once.
+TEST(CacheTimetable, OneThatCannotBeLookedAtHoldsUpNoOther) {
+  FakeWorld world;
+  auto backend = std::make_shared<FakeStateBackend>();
+  FakeState state(world.runtime, backend);
+  CacheSettings hourly;
+  hourly.id = "hourly";
+  hourly.schedule = "0 * * * *";
+  CacheSettings broken = hourly;
+  broken.id = "later";
+  cache::Timetable table(world.runtime, state);
+  ASSERT_TRUE(table.Add(hourly));
+  ASSERT_TRUE(table.Add(broken));
+  ASSERT_TRUE(world.Run(table.Due()));
+  for (auto& [key, row] : backend->rows) {
+    if (key.second == "later") row.value = "no row of ours";
+  }
+  EXPECT_FALSE(world.Run(table.Due()));
+  world.clock.Advance(61min);
+  Result<std::vector<const CacheSettings*>> due = world.Run(table.Due());
+  ASSERT_TRUE(due) << due.error().Describe();
+  EXPECT_EQ(due->size(), 1U);
+}
+
 }  // namespace
 }  // namespace longhaul::testing

@@ -70,6 +70,7 @@ class CacheListCommand : public Command {
           return output.open() && !context.stop().is_set();
         });
     if (!listed) co_return listed.error();
+    if (context.stop().is_set()) co_return Cancelled("stopped on request");
     output.Print(Message("summary")
                      .With("objects", objects)
                      .With("bytes", bytes)

@@ -187,7 +187,16 @@ Async<void> Gateway::Impl::GetObject(GatewayCall& call) {
     if (!part) co_return part.error();
     part_count = info.part_count;
     request.if_match = info.etag;
-    if (part->size_bytes > 0) request.range = *part;
+    if (part->size_bytes > 0) {
+      request.range = *part;
+    } else if (part_count > 1) {
+      // The last part may be empty. No range stands for that, and none is the whole object.
+      const int condition = ReadConditionOf(call.request.headers(), info);
+      AddObjectHeaders(call, info, false);
+      if (condition != 0) co_return co_await SendCondition(call, condition);
+      call.response.status = 206;
+      co_return co_await call.response.Send("");
+    }
   }
   bool partial = request.range || request.suffix_bytes;
   SystemTime absent_at{};

@@ -310,7 +310,7 @@ Async<TaskStep> GiantCarrier::Conclude(const Run& run, Task task, GiantRow row) 
 Async<void> GiantCarrier::ChooseParts(const Run& run, const Task& task, const ObjectInfo& info,
                                       GiantRow& row) {
   const Capabilities can = ends_.target->capabilities();
-  const uint64_t fits = PartBytesMax(runtime_.memory.limit_bytes());
+  const uint64_t fits = static_cast<uint64_t>(runtime_.memory.limit_bytes()) / 2;
   const uint64_t wanted_bytes = run.options.part_bytes;
   const bool as_wanted = wanted_bytes >= std::max<uint64_t>(1, can.part_size_bytes_min) &&
                          wanted_bytes >= (info.size_bytes + kPartsMax - 1) / kPartsMax;

@@ -272,8 +272,9 @@ asio::awaitable<void> Api::Feed(Event& stop) {
     }
   }
   stopping_ = true;
-  co_await background_.End();
+  // First: a restore that begins waits for the memory that they hold.
   co_await CloseLists(std::chrono::seconds(0));
+  co_await background_.End();
   for (Stream* stream : streams_) stream->changed.NotifyAll();
 }
 

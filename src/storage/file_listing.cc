@@ -125,8 +125,11 @@ class Lister {
         return FileError(errno, "open folder " + path);
       }
       name += path + '\0' + std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
-      reading.changed_ns += ChangedNs(status);
-      reading.settled = reading.settled && now_ns - ChangedNs(status) > kSettledNs;
+      // Not by the time that a program may set: tar and rsync put a folder's back to what it was.
+      const int64_t changed_ns =
+          int64_t{status.st_ctim.tv_sec} * 1'000'000'000 + status.st_ctim.tv_nsec;
+      reading.changed_ns += changed_ns;
+      reading.settled = reading.settled && now_ns - changed_ns > kSettledNs;
       fds.push_back(std::move(fd));
     }
     name += tree_.bucket_path();
@@ -137,6 +140,8 @@ class Lister {
       if (!added) return added.error();
     }
     entries->Sort();
+    // What changes in a folder below changes nothing here.
+    reading.settled = reading.settled && !entries->reaches_below();
     if (entries->size() >= kKeepEntriesMin) cache_.Keep(name, reading, entries);
     return std::shared_ptr<const FolderEntries>(std::move(entries));
   }
@@ -284,6 +289,7 @@ Result<void> FolderEntries::Add(int fd, const std::string& path, const std::stri
     std::string text = text_before + std::string(decoded.segment);
     if (text.size() > kKeyBytesMax) continue;
     if (decoded.kind == DecodedName::Kind::kContinued) {
+      reaches_below_ = true;
       Fd below(::openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!below.valid()) {
         if (HasGone(errno)) continue;

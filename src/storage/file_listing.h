@@ -45,6 +45,8 @@ class FolderEntries {
   [[nodiscard]] bool is_folder(size_t i) const { return entries_[i].is_folder; }
   // Where it is, relative to the folder; several for a folder with two names.
   [[nodiscard]] std::vector<std::string> paths(size_t i) const;
+  // Whether some of it is in folders below, as long names are.
+  [[nodiscard]] bool reaches_below() const { return reaches_below_; }
   // The first entry whose text is not less than `text`.
   [[nodiscard]] size_t LowerBound(std::string_view text) const;
 
@@ -52,6 +54,7 @@ class FolderEntries {
   std::vector<Entry> entries_;
   std::string texts_;
   std::map<std::string, std::vector<std::string>, std::less<>> odd_paths_;  // By text.
+  bool reaches_below_ = false;
 };
 
 // Thread-safe: the jobs of a store share one.
@@ -62,7 +65,7 @@ class FolderCache {
   // When a folder was read, and what its time of change said then.
   struct Reading {
     int64_t begun_ns = 0;    // Steady.
-    int64_t changed_ns = 0;  // Of the folder, or the sum where it has two names.
+    int64_t changed_ns = 0;  // The folder's status (ctime), or the sum where it has two names.
     // The change was long enough before it for the next one to have another time.
     bool settled = false;
   };

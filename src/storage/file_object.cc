@@ -255,8 +255,10 @@ Result<FileRecord> FileWriter::Commit(std::string_view key, FileRecord record,
   EndFileUpload(tree_, replaced_upload);
   Result<void> placed = tree_.Place(temporary_.path, key);
   if (!placed) {
-    // Only the record of this very state: the one of the object that stays is another file.
-    DropPreparedRecord(tree_, key, record);
+    // Only the record of this very state: the one of the object that stays is another file. Where
+    // its folder alone could not be synced, the object is in place and has no other.
+    Result<FoundFile> there = tree_.Find(key);
+    if (!there || !record.Describes(there->status)) DropPreparedRecord(tree_, key, record);
     return placed.error();
   }
   placed_ = true;

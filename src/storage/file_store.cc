@@ -94,15 +94,15 @@ class FileReader : public ByteReader {
     return count;
   }
   Result<size_t> Finish() {
-    if (expected_.empty()) return 0;
     std::string digest;
     for (int shift = 56; shift >= 0; shift -= 8) digest += static_cast<char>(crc_ >> shift);
-    if (Base64Encode(digest) == expected_) return 0;
+    if (!expected_.empty() && Base64Encode(digest) == expected_) return 0;
+    // Also of a range, of which nothing else would tell that it is of two states.
     struct stat now;
     if (::fstat(object_.found.file.get(), &now) == 0 && !object_.record.Describes(now)) {
       return Retryable("the file has been changed while it was read");
     }
-    return Damaged(object_);
+    return expected_.empty() ? Result<size_t>(0) : Damaged(object_);
   }
 
   CpuPool& pool_;
@@ -181,8 +181,7 @@ class FileStore : public Store {
   Async<PutResult> Put(PutRequest request, ByteSource& body) override {
     Result<void> possible = CheckWrite(request);
     if (!possible) co_return possible.error();
-    SystemTime now = runtime_.clock.Now();
-    Result<FileRecord> written = co_await WriteBody(request, body, now);
+    Result<FileRecord> written = co_await WriteBody(request, body);
     if (!written) co_return Failed("put", request.bucket, request.key, written.error());
     co_return PutResult{
         .etag = written->etag, .version_id = "", .server_time = runtime_.clock.Now()};
@@ -450,7 +449,7 @@ class FileStore : public Store {
     return Ok();
   }
   Async<void> Fill(FileWriter& writer, ByteSource& body);
-  Async<FileRecord> WriteBody(const PutRequest& request, ByteSource& body, SystemTime now);
+  Async<FileRecord> WriteBody(const PutRequest& request, ByteSource& body);
   // `source`: what was written is a copy of it.
   static Result<FileRecord> Finish(FileWriter& writer, const PutRequest& request, SystemTime now,
                                    const FileObject* source = nullptr);
@@ -548,8 +547,7 @@ Result<FileRecord> FileStore::Finish(FileWriter& writer, const PutRequest& reque
   return writer.Commit(request.key, std::move(record), request.condition, now);
 }
 
-Async<FileRecord> FileStore::WriteBody(const PutRequest& request, ByteSource& body,
-                                       SystemTime now) {
+Async<FileRecord> FileStore::WriteBody(const PutRequest& request, ByteSource& body) {
   std::optional<ChecksumAlgorithm> also;
   if (request.checksum) also = request.checksum->algorithm;
   bool clean = cleaned_.insert(request.bucket).second;
@@ -561,6 +559,7 @@ Async<FileRecord> FileStore::WriteBody(const PutRequest& request, ByteSource& bo
     return Begin(std::move(*tree), also, writer);
   };
   if (auto whole = body.contiguous()) {  // One hop for everything.
+    const SystemTime now = runtime_.clock.Now();
     co_return co_await runtime_.pool.Run([&]() -> Result<FileRecord> {
       Result<void> written = begin();
       if (written) written = writer->Write(*whole);
@@ -573,6 +572,8 @@ Async<FileRecord> FileStore::WriteBody(const PutRequest& request, ByteSource& bo
   Result<void> written = co_await runtime_.pool.Run(begin);
   if (written) written = co_await Fill(*writer, body);
   if (!written) co_return written.error();
+  // Not before: who copies the object meanwhile has an older one, and takes it for newer else.
+  const SystemTime now = runtime_.clock.Now();
   co_return co_await runtime_.pool.Run([&] {
     Result<FileRecord> finished = Finish(*writer, request, now);
     writer.reset();
@@ -615,7 +616,6 @@ Async<PutResult> FileStore::Copy(CopyRequest request) {
   // A plain ETag and the checksums are those of the same bytes. A multipart object becomes one of a
   // single part, as S3 has it, so its bytes are read for their MD5.
   bool plain = IsPlainMd5Etag(source->record.etag);
-  SystemTime now = runtime_.clock.Now();
   std::optional<FileWriter> writer;
   Result<void> done = co_await runtime_.pool.Run([&]() -> Result<void> {
     Result<FileTree> tree = Open(request.bucket);
@@ -643,6 +643,7 @@ Async<PutResult> FileStore::Copy(CopyRequest request) {
     offset += count;
   }
   if (!done) co_return Failed("copy", request.bucket, request.key, done.error());
+  const SystemTime now = runtime_.clock.Now();
   Result<FileRecord> written = co_await runtime_.pool.Run([&]() -> Result<FileRecord> {
     struct stat after;
     if (::fstat(source->found.file.get(), &after) != 0 || !source->record.Describes(after)) {

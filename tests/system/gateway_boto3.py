@@ -164,6 +164,15 @@ def multipart(s3, folder):
     s3.download_file("multi", "large", str(folder / "back"))
     assert (folder / "back").read_bytes() == data
     assert s3.head_object(Bucket="multi", Key="large", PartNumber=2)["PartsCount"] == 5
+    # Of an empty last part nothing comes, and not the whole.
+    upload = s3.create_multipart_upload(Bucket="multi", Key="ends empty")["UploadId"]
+    parts = [{"PartNumber": number, "ETag": s3.upload_part(
+        Bucket="multi", Key="ends empty", UploadId=upload, PartNumber=number, Body=body)["ETag"]}
+        for number, body in ((1, data[:5 << 20]), (2, b""))]
+    s3.complete_multipart_upload(Bucket="multi", Key="ends empty", UploadId=upload,
+                                 MultipartUpload={"Parts": parts})
+    last = s3.get_object(Bucket="multi", Key="ends empty", PartNumber=2)
+    assert last["PartsCount"] == 2 and last["Body"].read() == b"", last
     s3.copy({"Bucket": "multi", "Key": "large"}, "multi", "copied",
             Config=TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=6 << 20))
     assert hashlib.md5(s3.get_object(Bucket="multi", Key="copied")["Body"].read()).digest() == hashlib.md5(data).digest()

@@ -208,7 +208,7 @@ def post(port: int, key: str, name: str) -> dict:
         return json.load(answer)
 
 
-def shared(world: World, config, aws: InAws, source, target) -> None:
+def shared(world: World, config, aws: InAws, source, target, small: int) -> None:
     """What is left of runs that are stopped or forgotten, and what nobody understands, in the lanes
     that all runs share."""
     def start(run: str):
@@ -228,7 +228,7 @@ def shared(world: World, config, aws: InAws, source, target) -> None:
     wait_until(lambda: aws.count("moves-migrations-find") == 0, 120, "all is compared")
     finder.kill(signal.SIGTERM)
     finder.wait(40).expect(143)
-    check(aws.count("moves-migrations-work") >= 3 * 40, "tasks do not wait in SQS")
+    check(aws.count("moves-migrations-work") >= 3 * (small // 50), "tasks do not wait in SQS")
     world.run("migrate", "stop", "held", "--config", config).expect(0)
     world.run("migrate", "stop", "gone", "--forget", "--config", config).expect(0)
     for body in ("no task at all", json.dumps({"run": "nobody", "task": "1"})):
@@ -244,7 +244,7 @@ def shared(world: World, config, aws: InAws, source, target) -> None:
     check(list(letters.values()) == ["the state has no run nobody"], f"set aside: {letters}")
     aws.sqs.purge_queue(QueueUrl=aws.url("moves-dead-letters"))
     told = status(world, config, "held")
-    check(told["state"] == "stopped" and told["pending"] >= 2_000, f"the stopped run: {told}")
+    check(told["state"] == "stopped" and told["pending"] >= small, f"the stopped run: {told}")
     check(not keys_of(target.s3, "copy", "held/") and not keys_of(target.s3, "copy", "gone/"),
           "somebody worked on what is stopped or forgotten")
     start("held").expect(0)
@@ -263,13 +263,14 @@ def shared(world: World, config, aws: InAws, source, target) -> None:
     step("ok: runs that share lanes")
 
 
-def stopped(world: World, config) -> None:
+def stopped(world: World, config, small: int) -> None:
     """Who waits for a run that somebody else stops is not told that all of it is there."""
     words = ("source:data/in/", "target:copy/stopped/", "--run", "stopped", "--exclude",
              "giant.bin", "--config", config)
     waiting = world.start("migrate", "start", *words, "--wait", "--transfers", "1")
     wait_until(lambda: "started" in waiting.output(), 60, "the run has started")
-    wait_until(lambda: status(world, config, "stopped")["listed"] >= 2_000, 120, "all is listed")
+    wait_until(lambda: status(world, config, "stopped")["listed"] >= small // 2, 120,
+               "half is listed")
     world.run("migrate", "stop", "stopped", "--config", config).expect(0)
     waiting.wait(120).expect(1, "has not finished: somebody stopped it")
     check(status(world, config, "stopped")["pending"] > 0, "nothing was left to be stopped")
@@ -415,8 +416,8 @@ def main(size: dict, make_places=Embedded) -> None:
         world.run("migrate", "start", "nosuch", "--config", config).expect(2, "no migration")
 
         if make_places is InAws:
-            shared(world, config, places, source, target)
-        stopped(world, config)
+            shared(world, config, places, source, target, size["small"])
+        stopped(world, config, size["small"])
         live(world, source, target)
         if size["seconds"] == LONG["seconds"]:
             cpu_beside_sync(world, target, config, size["small"] + 1)

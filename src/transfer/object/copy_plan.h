@@ -19,7 +19,7 @@
 // A threshold that the caller sets decides between the last three by the size alone.
 //
 // Part sizes: those of the source when their mean is at least kPartBytesMeanMin (so the ETag stays)
-// and each fits into half of the memory budget; else the caller's, else max(16 MiB, size / 10,000
+// and none is larger than PartBytesMax; else the caller's, else max(16 MiB, size / 10,000
 // rounded up to MiB). Parts in flight for one object: kPartsInFlight; what all objects together
 // hold is bounded by the memory budget. Where the store copies by itself, nothing passes through
 // memory, and the parts are those of the source or kServerPartBytes.
