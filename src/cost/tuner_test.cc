@@ -9,7 +9,6 @@
 #include "cost/tuner_share.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/run.h"
-#include "tests/support/sanitized.h"
 
 namespace longhaul {
 namespace {
@@ -287,8 +286,7 @@ TEST_F(TunerShareTest, NoneOfAHundredWritersLosesASample) {
   std::vector<std::unique_ptr<TunerShare>> shares;
   TrialMap expected;
   uint64_t trials = 0;
-  const int writers = testing::kSanitized ? 20 : 100;
-  for (int i = 0; i < writers; ++i) {
+  for (int i = 0; i < 100; ++i) {
     auto tuner = std::make_unique<Tuner>(1, "machine-" + std::to_string(i % 2));
     tuner->Add(rule, kPrices);
     RuleTuner& one = *tuner->Of("r");

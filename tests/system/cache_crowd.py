@@ -13,7 +13,7 @@ import time
 from fault_proxy import FaultProxy
 from harness import World, check, keys_of, step, store_of, wait_until
 
-OBJECTS = int((sys.argv + ["200"])[1])
+OBJECTS = int((sys.argv + ["400"])[1])
 KINDS = sys.argv[2:] or ["versitygw", "minio", "rgw"]
 PREFIXES, RUNS = 20, 8
 # What was in flight when its run was killed may have been done or not, and its row says neither: the
