@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "aws/credentials_failure.h"
+#include "aws/credentials_service.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/json.h"
@@ -23,6 +24,17 @@ constexpr seconds kClockTolerance{2};
 constexpr seconds kClockWarning{5};
 // The Date of an answer that was longer under way says too little.
 constexpr std::chrono::milliseconds kRoundTripMax{1'000};
+
+// Those of AWS are longer; what somebody has made up for a server of a test may be any word.
+constexpr size_t kSecretBytesMin = 16;
+
+std::vector<Secret> SecretsOf(const Credentials& credentials) {
+  std::vector<Secret> secrets;
+  for (const Secret& one : {credentials.secret_access_key, credentials.session_token}) {
+    if (one.Reveal().size() >= kSecretBytesMin) secrets.push_back(one);
+  }
+  return secrets;
+}
 
 template <size_t N>
 bool OneOf(std::string_view code, const std::string_view (&codes)[N]) {
@@ -234,6 +246,8 @@ Async<std::string> AwsJsonClient::CallOnce(const std::string& operation, std::st
     if (text && !CheckCrc(response->headers, *text)) {
       error = CheckCrc(response->headers, *text).error();
     }
+    // Of a signature that does not match a service says what it had signed, with the token in it.
+    error.message = WithoutSecrets(std::move(error.message), SecretsOf(**credentials));
     const bool stale_credentials =
         IsCredentialsStale(error) && !corrected && options_.credentials->Invalidate();
     const bool stale_clock = error.kind == ErrorKind::kDenied && !corrected && ahead_ != was_ahead;

@@ -54,14 +54,15 @@ TEST(AwsJsonErrorTest, SaysWhatTheServiceSaid) {
 class AwsJsonCallTest : public ::testing::Test {
  protected:
   AwsJsonCallTest() { http_.world = &world_; }
-  Result<std::string> Call(AwsRepeat repeat = AwsRepeat::kSafe) {
+  Result<std::string> Call(AwsRepeat repeat = AwsRepeat::kSafe,
+                           std::shared_ptr<CredentialsProvider> provider = nullptr) {
     Result<std::unique_ptr<AwsJsonClient>> client =
         AwsJsonClient::Make(world_.runtime,
                             {.service = "sqs",
                              .target = "AmazonSQS",
                              .endpoint = "http://sqs.test",
                              .region = "eu-west-1",
-                             .credentials = provider_},
+                             .credentials = provider ? provider : provider_},
                             &http_);
     EXPECT_TRUE(client);
     return world_.Run((*client)->Call("ReceiveMessage", "{}", repeat));
@@ -100,6 +101,20 @@ TEST_F(AwsJsonCallTest, CredentialsThatAreNotKnownAnyMoreAreHadAnew) {
   http_.answers = {Refusal(403, "AccessDenied")};
   EXPECT_FALSE(Call());
   EXPECT_EQ(http_.seen.size(), 1u);
+}
+
+// What is refused for its signature is told with what was signed, in which the token is.
+TEST_F(AwsJsonCallTest, NoSecretIsInWhatARefusalSays) {
+  const std::string secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+  const std::string token = "IQoJb3JpZ2luX2VjEXAMPLETOKEN";
+  http_.answers = {{.status = 403,
+                    .body = R"({"__type":"com.amazonaws.sqs#AccessDenied","message":"signed: )" +
+                            token + " by " + secret + " again\"}"}};
+  const Result<std::string> answer =
+      Call(AwsRepeat::kSafe, MakeStaticCredentials({"AKID", Secret(secret), Secret(token), {}}));
+  ASSERT_FALSE(answer);
+  EXPECT_NE(answer.error().message.find("signed: *** by *** again"), std::string::npos)
+      << answer.error().message;
 }
 
 // A queue with 120,000 messages that wait for their workers, or a key of KMS that is asked for too

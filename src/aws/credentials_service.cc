@@ -27,13 +27,18 @@ Error CredentialsDenied(std::string message) {
   return {.kind = ErrorKind::kDenied, .message = std::move(message)};
 }
 
-std::string Quotable(std::string_view text, const std::vector<Secret>& secrets) {
-  std::string said(text.substr(0, kCredentialsBytesMax));
+std::string WithoutSecrets(std::string text, const std::vector<Secret>& secrets) {
   for (const Secret& secret : secrets) {
     if (secret.empty()) continue;
-    Replace(said, secret.Reveal());
-    Replace(said, PercentEncode(secret.Reveal(), Slash::kEncode));
+    Replace(text, secret.Reveal());
+    Replace(text, PercentEncode(secret.Reveal(), Slash::kEncode));
   }
+  return text;
+}
+
+std::string Quotable(std::string_view text, const std::vector<Secret>& secrets) {
+  const std::string said =
+      WithoutSecrets(std::string(text.substr(0, kCredentialsBytesMax)), secrets);
   // Only now: half a secret would not be found.
   std::string line;
   for (char c : said) {

@@ -73,6 +73,9 @@ class CredentialsService {
 
 Error CredentialsDenied(std::string message);
 
+// `text` with "***" in place of each of `secrets` (as they are, and percent-encoded).
+std::string WithoutSecrets(std::string text, const std::vector<Secret>& secrets);
+
 // What a service or a process said, for an error message: one line of at most 300 bytes without
 // control characters, and without any of `secrets` (as they are, and percent-encoded).
 std::string Quotable(std::string_view text, const std::vector<Secret>& secrets = {});

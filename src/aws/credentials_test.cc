@@ -1,5 +1,6 @@
 #include "aws/credentials.h"
 
+#include "aws/profile_files.h"
 #include "tests/support/credentials_fixture.h"
 
 namespace longhaul {
@@ -45,6 +46,25 @@ TEST_F(CredentialsTest, ConfigFileNamesProfilesItsOwnWay) {
   variables_["AWS_DEFAULT_REGION"] = "ap-east-1";
   EXPECT_EQ(*FindAwsRegion("", Environment()), "ap-east-1");
   EXPECT_EQ(*FindAwsRegion("two", Environment()), "us-west-2");
+}
+
+// As configparser reads them, and so the AWS CLI: only what is indented further than a name before
+// it goes on from it. A profile that came out empty would leave its store to another identity.
+TEST_F(CredentialsTest, AProfileMayBeIndented) {
+  Write("config",
+        "[profile two]\n  region = us-west-2\n  s3 =\n    endpoint_url = http://127.0.0.1:9\n"
+        "  aws_access_key_id = ID\n  aws_secret_access_key = S\n"
+        "[profile three]\n\tregion = eu-west-3\n\t\tgoes = on\nendpoint_url = http://x.test\n");
+  auto profile = ReadAwsProfile("two", Environment());
+  ASSERT_TRUE(profile) << profile.error().Describe();
+  EXPECT_EQ(profile->region, "us-west-2");
+  EXPECT_EQ(profile->credentials->access_key_id, "ID");
+  Result<ProfileSections> read = ParseProfileFile(
+      "config",
+      "[profile two]\n  s3 =\n    endpoint_url = e\n[three]\n\ta = b\n\t\tc = d\ne = f\n");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->at("profile two"), (ProfileSection{{"s3", ""}, {"s3.endpoint_url", "e"}}));
+  EXPECT_EQ(read->at("three"), (ProfileSection{{"a", "b"}, {"e", "f"}}));
 }
 
 // Whoever wrote the mistake needs the file and the line, not "access denied" later.

@@ -76,6 +76,9 @@ Result<ProfileSections> ParseProfileFile(const std::string& path, std::string_vi
   ProfileSections sections;
   ProfileSection* section = nullptr;
   std::string parent;  // A name without a value; what is indented below it belongs to it.
+  // How far the last name of this section is indented. What goes on from it is indented further;
+  // a section whose names are all indented, as configparser reads it, has no less in it.
+  std::optional<size_t> indent;
   for (int line = 1; !text.empty(); ++line) {
     size_t end = std::min(text.find('\n'), text.size());
     std::string_view raw = text.substr(0, end);
@@ -92,11 +95,12 @@ Result<ProfileSections> ParseProfileFile(const std::string& path, std::string_vi
       if (name.empty()) return InvalidInput(At(path, line) + "a profile without a name");
       section = &sections[name];
       parent.clear();
+      indent.reset();
       continue;
     }
-    bool nested = raw.front() == ' ' || raw.front() == '\t';
-    size_t equals = content.find('=');
-    nested = nested && section != nullptr;
+    const size_t blanks = raw.find_first_not_of(" \t");
+    const bool nested = section != nullptr && indent && blanks > *indent;
+    const size_t equals = content.find('=');
     if (nested && (parent.empty() || equals == content.npos || equals == 0)) continue;
     if (equals == content.npos || equals == 0) {
       return InvalidInput(At(path, line) + "neither '[profile]' nor 'name = value'");
@@ -111,7 +115,10 @@ Result<ProfileSections> ParseProfileFile(const std::string& path, std::string_vi
     std::string name(Trim(content.substr(0, equals)));
     for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
     value = Trim(value);
-    if (!nested) parent = value.empty() ? name : "";
+    if (!nested) {
+      parent = value.empty() ? name : "";
+      indent = blanks;
+    }
     (*section)[nested ? parent + "." + name : name] = std::string(value);
   }
   return sections;

@@ -195,9 +195,10 @@ std::vector<std::string> StoreFlags::Arguments() const {
 
 namespace {
 
-std::string PlaceOf(std::string endpoint) {
+std::string PlaceOf(std::string endpoint, std::string region) {
   StoreSettings settings;
   settings.endpoint = std::move(endpoint);
+  settings.region = std::move(region);
   return settings.Place();
 }
 
@@ -206,7 +207,8 @@ std::string PlaceOf(std::string endpoint) {
 std::string PlaceOfNamed(RunContext& context, const StoreSettings& settings) {
   if (settings.type == StoreType::kFile || !settings.endpoint.empty()) return settings.Place();
   Result<AwsSettings> said = ReadStoreSettings(settings, ReaderOf(context.console()));
-  return PlaceOf(said ? said->endpoint_url.value : "");
+  std::string region = settings.region.empty() && said ? said->region.value : settings.region;
+  return PlaceOf(said ? said->endpoint_url.value : "", std::move(region));
 }
 
 StoreOpener::StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5,
@@ -342,7 +344,7 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end, BucketKind buckets) {
     options.shards = &context_.shards();
     options.stop = &context_.stop();
     const std::string name = options.endpoint.empty() ? "AWS" : options.endpoint;
-    const std::string endpoint_place = PlaceOf(options.endpoint);
+    const std::string endpoint_place = PlaceOf(options.endpoint, options.region);
     options.on_trouble = context_.troubles().For(name);
     options.on_clock_off = context_.troubles().ClockOff(name);
     if (make_meter_) options.meter = make_meter_("", options.region, buckets);

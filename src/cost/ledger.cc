@@ -15,6 +15,7 @@ constexpr char kPartition[] = "ledger";
 constexpr size_t kLinesOfRow = 100;
 constexpr std::chrono::hours kKept{400 * 24};
 constexpr int kTriesMax = 3;
+constexpr std::chrono::hours kHourKept{1};
 // What a request is worth against bytes when processor time is shared out.
 constexpr uint64_t kRequestBytes = 64 << 10;
 
@@ -187,8 +188,9 @@ Async<void> Ledger::Publish(State& state) {
   for (auto hour = hours_.begin(); hour != hours_.end();) {
     Result<void> published = co_await PublishHour(state, hour->first, hour->second);
     if (!published) co_return published;
+    // An hour later: a clock that is set back into it would begin it anew over what was published.
     const bool over =
-        hour->first < now &&
+        hour->first + kHourKept < now &&
         std::ranges::all_of(
             hour->second.rows, [](const Row& row) { return row.changes == row.written; });
     hour = over ? hours_.erase(hour) : std::next(hour);

@@ -111,6 +111,21 @@ TEST_F(LedgerTest, WhatIsPublishedUnderFaultsIsNeitherLongNorLost) {
   }
 }
 
+// A clock that is set back into an hour that has been written goes on with what that hour had.
+TEST_F(LedgerTest, AClockThatIsSetBackOverwritesNothing) {
+  FakeState state(world.runtime, backend);
+  Ledger ledger(world.clock, world.random);
+  const int place = ledger.PlaceOf(PlaceOf("one"));
+  ledger.Add(place, "sent", 1'000);
+  for (const auto step : {60min, -60min, 60min, 120min}) {
+    world.clock.Advance(step);
+    ASSERT_TRUE(world.Run(ledger.Publish(state)));
+    ledger.Add(place, "sent", 1);
+    ASSERT_TRUE(world.Run(ledger.Publish(state)));
+  }
+  EXPECT_EQ(Sum("sent"), 1'004u);
+}
+
 // A write that comes late, after the next one has been made, must not take that one back.
 TEST_F(LedgerTest, ALateWriteOverwritesNothing) {
   FakeState state(world.runtime, backend);

@@ -188,7 +188,7 @@ RuleTuner::Estimate RuleTuner::ReferenceOf(const Kind& kind, std::string_view na
 }
 
 double RuleTuner::Dollars(const Estimate& reference, const Estimate& relative) const {
-  return prices_.transfer_gib * reference.packed * relative.packed +
+  return (prices_.transfer_gib + prices_.kept_gib) * reference.packed * relative.packed +
          prices_.cpu_second * reference.seconds * relative.seconds;
 }
 
@@ -402,9 +402,11 @@ std::vector<KindLevel> RuleTuner::Levels(size_t kinds_max) const {
     if (kind.seen == 0) continue;
     const Estimate reference = ReferenceOf(kind, name);
     const Estimate relative = RelativeOf(kind, kind.level);
+    const double packed = reference.packed * relative.packed;
     std::string why = fmt::format(
-        "a GiB costs ${:.5f}: ${:.5f} of transfer, ${:.5f} of processor time",
-        Dollars(reference, relative), prices_.transfer_gib * reference.packed * relative.packed,
+        "a GiB costs ${:.5f}: ${:.5f} of transfer, {}${:.5f} of processor time",
+        Dollars(reference, relative), prices_.transfer_gib * packed,
+        prices_.kept_gib > 0 ? fmt::format("${:.5f} to keep it, ", prices_.kept_gib * packed) : "",
         prices_.cpu_second * reference.seconds * relative.seconds);
     if (hurry_ > 0) {
       why = "the fastest that is needed, as " + hurry_why_ + "; " + why;

@@ -41,6 +41,7 @@ namespace longhaul {
 
 struct TunerPrices {
   double transfer_gib = 0;  // US dollars; to all stagings of the rule together.
+  double kept_gib = 0;      // In all vaults of the rule, for as long as they keep it.
   double cpu_second = 0;
   std::string unknown;  // The name of a price that nobody knows; empty: there is none.
 };

@@ -7,6 +7,9 @@ namespace longhaul {
 
 namespace {
 
+constexpr std::chrono::duration<double> kMonth = std::chrono::hours(730);
+constexpr double kMonthsForEver = 12;  // Nobody reckons with a saving that is further away.
+
 std::string RegionIn(const StoreRegions& regions, const std::string& store) {
   const auto found = regions.find(store);
   return found == regions.end() ? std::string() : found->second;
@@ -36,6 +39,19 @@ TunerPrices TunerPricesOf(const Rule& rule, const StoreRegions& regions, const P
     const std::optional<int64_t> gib = prices.TransferGib(from, to);
     if (!gib) unknown("transfer/" + from + "/" + to);
     result.transfer_gib += Dollars(gib.value_or(0));
+  }
+  for (const Target& target : rule.targets) {
+    if (!target.backup) continue;
+    // Archives stay as they are packed: what a level saves is saved in every month.
+    const std::string at = RegionIn(regions, target.to.store);
+    const std::string& wished = target.backup->storage_class;
+    const std::string name = "storage/" + at + "/" + (wished.empty() ? "STANDARD" : wished);
+    const std::optional<int64_t> gib = at.empty() ? std::nullopt : prices.Find(name);
+    if (!gib) unknown(at.empty() ? "storage: store " + target.to.store + " has no region" : name);
+    const double months = target.backup->keep
+                              ? std::chrono::duration<double>(*target.backup->keep) / kMonth
+                              : kMonthsForEver;
+    result.kept_gib += Dollars(gib.value_or(0)) * months;
   }
   const std::string here = RegionIn(regions, rule.source.store);
   const std::optional<int64_t> second = prices.VcpuSecond(here);

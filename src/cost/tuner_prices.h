@@ -10,8 +10,8 @@
 namespace longhaul {
 
 // Transfer from the region of the source (or of the local staging) to that of each staging, each
-// bucket once, and processor time in the region of the source. The first price that nobody knows is
-// named in `unknown`; a region that nobody knows, by its store.
+// bucket once, storage in each vault, and processor time in the region of the source. The first
+// price that nobody knows is named in `unknown`; a region that nobody knows, by its store.
 TunerPrices TunerPricesOf(const Rule& rule, const StoreRegions& regions, const Prices& prices);
 
 }  // namespace longhaul

@@ -483,6 +483,18 @@ TEST(TunerPricesTest, EachStagingIsPaidOnceAndWhatIsUnknownIsNamed) {
   EXPECT_EQ(prices.unknown, "");
   EXPECT_NEAR(prices.transfer_gib, 0.07, 1e-9);
   EXPECT_NEAR(prices.cpu_second, 0.0000131, 1e-12);
+  // What a vault keeps is paid for every month.
+  Rule backup = rule;
+  backup.targets[0].to = {.store = "south", .bucket = "vault", .prefix = ""};
+  backup.targets[0].backup = BackupOptions{.keep = std::chrono::hours(3 * 730)};
+  EXPECT_EQ(TunerPricesOf(backup, regions, Prices(list)).unknown, "storage/cellar/STANDARD");
+  list["storage/cellar/STANDARD"] = 23'000'000'000;
+  list["storage/cellar/GLACIER_IR"] = 4'000'000'000;
+  EXPECT_NEAR(TunerPricesOf(backup, regions, Prices(list)).kept_gib, 3 * 0.023, 1e-9);
+  EXPECT_NEAR(TunerPricesOf(backup, regions, Prices(list)).transfer_gib, 0.07, 1e-9);
+  backup.targets[0].backup = BackupOptions{.storage_class = "GLACIER_IR"};
+  EXPECT_NEAR(TunerPricesOf(backup, regions, Prices(list)).kept_gib, 12 * 0.004, 1e-9);
+  EXPECT_EQ(TunerPricesOf(rule, regions, Prices(list)).kept_gib, 0);
   regions["east"] = "";
   EXPECT_EQ(TunerPricesOf(rule, regions, Prices(list)).unknown,
             "transfer: store east has no region");

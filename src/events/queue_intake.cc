@@ -151,8 +151,7 @@ void QueueIntake::Read(QueueMessage message, Gathered& gathered) {
   gathered.poison.push_back(std::move(message));
 }
 
-Async<void> QueueIntake::MakeDurable(std::vector<StoreEvent> events,
-                                     const std::vector<Receipt>& receipts, Event& stop) {
+Async<void> QueueIntake::MakeDurable(std::vector<StoreEvent> events, Event& stop) {
   milliseconds retry = kRetryFirst;
   while (true) {
     Result<size_t> taken = co_await taker_.Take(events);
@@ -162,23 +161,42 @@ Async<void> QueueIntake::MakeDurable(std::vector<StoreEvent> events,
     runtime_.log.Warning("events of a queue wait: their hints cannot be kept",
                          {{"queue", name_}, taken.error()});
     retry = std::min(2 * retry, kRetryLast);
-    Result<void> extended = co_await queue_.ExtendAll(receipts, kVisibility);
-    static_cast<void>(extended);
   }
+}
+
+Async<void> QueueIntake::KeepHidden(const std::vector<Receipt>& receipts, Event& finished) {
+  while (!co_await finished.WaitFor(runtime_.clock, kVisibility / 3)) {
+    Result<void> extended = co_await queue_.ExtendAll(receipts, kVisibility);
+    static_cast<void>(extended);  // Not: once more in a while.
+  }
+  co_return Ok();
 }
 
 Async<void> QueueIntake::Finish(Gathered gathered, Event& stop) {
   std::vector<Receipt> all = gathered.receipts;
   for (const QueueMessage& message : gathered.poison) all.push_back(message.receipt);
+  // A request to a queue that does not answer can outlast a visibility, and so can a thousand
+  // messages that are set aside one by one.
+  Event finished;
+  TaskGroup keeper(runtime_.executor);
+  keeper.Spawn(KeepHidden(all, finished));
+  Result<void> durable;
   if (!gathered.events.empty()) {
-    Result<void> durable = co_await MakeDurable(std::move(gathered.events), all, stop);
-    if (!durable) {
-      Result<void> released = co_await queue_.ReleaseAll(std::move(all));
-      static_cast<void>(released);
-      co_return durable;
-    }
+    durable = co_await MakeDurable(std::exchange(gathered.events, {}), stop);
   }
-  // Only now may they go.
+  Result<void> result = durable;
+  if (durable) result = co_await Remove(std::move(gathered));
+  finished.Set();
+  Result<void> joined = co_await keeper.Join();
+  static_cast<void>(joined);
+  if (!durable) {
+    Result<void> released = co_await queue_.ReleaseAll(std::move(all));
+    static_cast<void>(released);
+  }
+  co_return result;
+}
+
+Async<void> QueueIntake::Remove(Gathered gathered) {
   Result<void> result;
   if (!gathered.receipts.empty()) {
     Result<void> acked = co_await queue_.Ack(gathered.receipts);

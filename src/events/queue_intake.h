@@ -53,9 +53,13 @@ class QueueIntake {
   void Read(QueueMessage message, Gathered& gathered);
   asio::awaitable<void> TakeLast(Event& stop);
   Async<void> Finish(Gathered gathered, Event& stop);
-  // Tries until it has succeeded or `stop` is set; meanwhile `receipts` stay hidden.
-  Async<void> MakeDurable(std::vector<StoreEvent> events, const std::vector<Receipt>& receipts,
-                          Event& stop);
+  // Tries until it has succeeded or `stop` is set.
+  Async<void> MakeDurable(std::vector<StoreEvent> events, Event& stop);
+  // Until `finished` nobody else receives them: each delivery counts, and after a few of them a
+  // message that is good ends as a dead letter.
+  Async<void> KeepHidden(const std::vector<Receipt>& receipts, Event& finished);
+  // When the events are durable, and not before.
+  Async<void> Remove(Gathered gathered);
   void Ignore(std::string_view reason, int64_t count);
 
   Runtime runtime_;

@@ -161,6 +161,35 @@ TEST_F(QueueIntakeTest, AMessageStaysUntilItsHintIsDurable) {
   EXPECT_TRUE(Waiting().empty());
 }
 
+// A request of hints that is not answered for long is no reason to deliver the message again.
+TEST_F(QueueIntakeTest, AMessageStaysHiddenWhileItsHintIsMadeDurable) {
+  faults_.slow = 1;
+  faults_.delay_max = 1'000s;
+  sqs_.Put(kQueue, EventOf("logs/a"));
+  std::unique_ptr<Queue> queue = Open();
+  struct Other {
+    static Async<void> Look(Queue& queue, Clock& clock, int& received) {
+      for (int i = 0; i < 200; ++i) {
+        co_await clock.Sleep(5s);
+        Result<Received> more =
+            co_await queue.Receive({.count_max = 1, .visibility = 1s, .wait = 0s, .without = {}});
+        if (more) received += static_cast<int>(more->messages.size());
+      }
+      co_return Ok();
+    }
+  };
+  std::unique_ptr<Queue> another = Open();
+  int received = 0;
+  TaskGroup group(world_.runtime.executor);
+  group.Spawn(Other::Look(*another, world_.clock, received));
+  RunFor(*queue, 3'000s);
+  ASSERT_TRUE(world_.Run(group.Join()));
+  EXPECT_GE(world_.clock.SteadyNow().time_since_epoch(), 3'000s);
+  EXPECT_EQ(received, 0);
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"logs/a"}));
+  EXPECT_TRUE(Waiting().empty());
+}
+
 // A right that was taken away, or a queue that is gone, is not found out by the next listing.
 TEST_F(QueueIntakeTest, AQueueThatCannotBeReadIsTold) {
   auto backend = std::make_shared<testing::FakeQueueBackend>();

@@ -44,9 +44,19 @@ Result<Address> ParseAddress(std::string_view text) {
 std::string StoreSettings::Place() const {
   if (type == StoreType::kFile) return "file " + root;
   const size_t host_start = endpoint.find("://");
-  if (host_start == std::string::npos) return "s3 aws";
+  // A bucket's name is one in a partition; each has its own hosts and regions (AWS General
+  // Reference, "Amazon S3 endpoints and quotas").
+  if (host_start == std::string::npos) {
+    if (region.starts_with("cn-")) return "s3 aws-cn";
+    return region.starts_with("us-gov-") ? "s3 aws-us-gov" : "s3 aws";
+  }
   std::string_view host = std::string_view(endpoint).substr(host_start + 3);
-  if (host.ends_with(".amazonaws.com")) return "s3 aws";
+  if (host.ends_with(".amazonaws.com.cn")) return "s3 aws-cn";
+  if (host.ends_with(".amazonaws.com")) {
+    return host.find(".us-gov-") != host.npos || host.find("-us-gov-") != host.npos
+               ? "s3 aws-us-gov"
+               : "s3 aws";
+  }
   if (host == "localhost" || host.starts_with("localhost:")) {
     return "s3 127.0.0.1" + std::string(host.substr(9));
   }

@@ -107,6 +107,28 @@ TEST_F(TopologyTest, KnowsOnePlaceUnderTwoNames) {
   EXPECT_THAT(Problems(), IsEmpty());
 }
 
+// A region of a partition and its host are one place, and none of another partition.
+TEST_F(TopologyTest, KnowsThePartitionsOfAws) {
+  auto store = [this](const std::string& name, const std::string& region, const std::string& host) {
+    configuration_.stores[name] = {
+        .name = name, .endpoint = host.empty() ? "" : "https://" + host, .region = region};
+  };
+  store("plain", "eu-west-1", "");
+  store("plain-host", "eu-west-1", "s3.eu-west-1.amazonaws.com");
+  store("china", "cn-north-1", "");
+  store("china-host", "cn-north-1", "s3.cn-north-1.amazonaws.com.cn");
+  store("gov", "us-gov-west-1", "");
+  store("gov-host", "us-gov-west-1", "s3-fips.us-gov-west-1.amazonaws.com");
+  for (const std::string first : {"plain", "china", "gov"}) {
+    for (const std::string second : {"plain", "china", "gov"}) {
+      configuration_.rules.clear();
+      Add("out", first + ":a/", "west:b/");
+      Add("back", "west:b/", second + "-host:a/");
+      EXPECT_EQ(Problems().size(), first == second ? 1u : 0u) << first << " " << second;
+    }
+  }
+}
+
 // Suffixes keep rules apart: keys keep their ends.
 TEST_F(TopologyTest, RespectsSuffixes) {
   Add("out", "east:a/", "west:b/").filter.suffix = ".log";

@@ -333,14 +333,12 @@ Async<Api::Json> Api::ListAudit(const ApiRequest& request) {
   }
   Result<void> known = query.Finish();
   if (!known) co_return known.error();
-  Result<std::vector<AuditEntry>> entries = co_await audit_.Read(before, static_cast<int>(*limit));
-  if (!entries) co_return entries.error();
+  Result<AuditPage> page = co_await audit_.Read(before, static_cast<int>(*limit));
+  if (!page) co_return page.error();
   boost::json::array list;
-  for (const AuditEntry& entry : *entries) list.emplace_back(JsonOf(entry));
+  for (const AuditEntry& entry : page->entries) list.emplace_back(JsonOf(entry));
   std::optional<std::string> next;
-  if (std::cmp_equal(entries->size(), *limit) && entries->back().number > 1) {
-    next = EncodeCursor({std::to_string(entries->back().number)});
-  }
+  if (page->before > 0) next = EncodeCursor({std::to_string(page->before)});
   co_return Json{{"entries", std::move(list)}, {"next", JsonCursor(next)}};
 }
 

@@ -178,10 +178,9 @@ class ApiTest : public ::testing::Test {
     held = Reservation();
   }
   [[nodiscard]] std::vector<AuditEntry> Audit() {
-    Result<std::vector<AuditEntry>> entries =
-        world_.Run(AuditLog(world_.runtime, state_).Read(0, 100));
-    EXPECT_TRUE(entries);
-    return entries ? *entries : std::vector<AuditEntry>();
+    Result<AuditPage> page = world_.Run(AuditLog(world_.runtime, state_).Read(0, 100));
+    EXPECT_TRUE(page);
+    return page ? page->entries : std::vector<AuditEntry>();
   }
   [[nodiscard]] bool Paused() {
     return Ask("GET", "/v1/rules/r", kView).text.find(R"("state":"paused")") != std::string::npos;

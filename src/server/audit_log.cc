@@ -114,7 +114,7 @@ Async<void> AuditLog::End(AuditEntry entry) {
   co_return co_await Write(entry);
 }
 
-Async<std::vector<AuditEntry>> AuditLog::Read(int64_t before, int count_max) {
+Async<AuditPage> AuditLog::Read(int64_t before, int count_max) {
   Result<std::optional<StateRow>> next = co_await state_.Get(kPartition, kNext);
   if (!next) co_return next.error().In("the audit log");
   int64_t last = 0;
@@ -125,11 +125,10 @@ Async<std::vector<AuditEntry>> AuditLog::Read(int64_t before, int count_max) {
   const int64_t oldest = std::max<int64_t>(1, last - kEntriesMax + 1);
   if (before > 0) last = std::min(last, before - 1);
   std::vector<std::string> keys;
-  for (int64_t number = last; number >= oldest && std::ssize(keys) < count_max; --number) {
-    keys.push_back(KeyOf(number));
-  }
-  std::vector<AuditEntry> entries;
-  if (keys.empty()) co_return entries;
+  int64_t number = last;
+  for (; number >= oldest && std::ssize(keys) < count_max; --number) keys.push_back(KeyOf(number));
+  AuditPage page{.entries = {}, .before = number >= oldest ? number + 1 : 0};
+  if (keys.empty()) co_return page;
   Result<std::vector<std::optional<StateRow>>> rows =
       co_await state_.GetMany(kPartition, std::move(keys));
   if (!rows) co_return rows.error().In("the audit log");
@@ -137,10 +136,10 @@ Async<std::vector<AuditEntry>> AuditLog::Read(int64_t before, int count_max) {
     std::optional<AuditEntry> entry = row ? Decode(*row) : std::nullopt;
     // A slot whose number was given and not written yet holds an older one.
     if (entry && entry->number <= last && entry->number >= oldest) {
-      entries.push_back(std::move(*entry));
+      page.entries.push_back(std::move(*entry));
     }
   }
-  co_return entries;
+  co_return page;
 }
 
 }  // namespace longhaul

@@ -34,6 +34,11 @@ struct AuditEntry {
 // than a key may be is cut, and says so; no member is left out of a body that the API takes.
 std::string AuditDetail(const boost::json::object& body);
 
+struct AuditPage {
+  std::vector<AuditEntry> entries;  // The newest first.
+  int64_t before = 0;               // For the next page, which may be empty; 0: there is none.
+};
+
 class AuditLog {
  public:
   static constexpr int64_t kEntriesMax = 10'000;
@@ -45,8 +50,9 @@ class AuditLog {
   Async<AuditEntry> Begin(AuditEntry entry);
   // What came of it. Also a line of the log.
   Async<void> End(AuditEntry entry);
-  // The newest first, those before `before` (0: all). Rows that cannot be read are left out.
-  Async<std::vector<AuditEntry>> Read(int64_t before, int count_max);
+  // Those before `before` (0: all). Rows that are missing, as where a process ended before it had
+  // written one, or that cannot be read are left out: a page may have less than `count_max`.
+  Async<AuditPage> Read(int64_t before, int count_max);
 
  private:
   Async<void> Write(const AuditEntry& entry);

@@ -21,6 +21,8 @@ constexpr size_t kGroupsMax = 64;
 constexpr size_t kRowBytesMax = 240 << 10;
 constexpr int kPageRows = 200;
 constexpr std::chrono::hours kMinutesKept{26};
+constexpr int kQuartersBack = 4 * 26;  // Of which the minutes are kept.
+constexpr int kQuartersAtOnce = 4;
 constexpr std::chrono::hours kQuartersKept{31 * 24};
 constexpr std::chrono::hours kByMinutes{25};
 
@@ -121,7 +123,10 @@ History::Row History::Decode(const StateRow& state_row) {
   return row;
 }
 
-History::Values History::Look(const RuleSights& sights, SystemTime now) {
+size_t History::GroupOf(std::string_view rule) const { return Hash(rule) % groups_; }
+
+History::Values History::Look(const RuleSights& sights, const Totals& totals,
+                              SystemTime now) const {
   const RuleControl nothing(state_, runtime_.clock);
   Values all;
   HistoryValues& together = all[""];
@@ -147,29 +152,44 @@ History::Values History::Look(const RuleSights& sights, SystemTime now) {
       values[3] += target[3];
       all[SeriesOf(rule.id, told.target->name)] = target;
     }
-    const auto before = before_.find(rule.id);
-    if (looked_ && before != before_.end()) {
-      values[4] = risen(report.totals.plain_bytes, before->second.plain_bytes);
-      values[5] = risen(report.totals.sent_bytes, before->second.sent_bytes);
-      values[6] = risen(report.totals.failures, before->second.failures);
-    }
-    before_[rule.id] = {.plain_bytes = report.totals.plain_bytes,
-                        .sent_bytes = report.totals.sent_bytes,
-                        .failures = report.totals.failures};
+    const RuleTotals& told = totals.at(rule.id);
+    const auto rise = [&](size_t group, HistoryValues& into) {
+      const auto written = before_.find(group);
+      if (written == before_.end()) return;
+      const RuleTotals& before = written->second.at(rule.id);
+      into[4] += risen(told.plain_bytes, before.plain_bytes);
+      into[5] += risen(told.sent_bytes, before.sent_bytes);
+      into[6] += risen(told.failures, before.failures);
+    };
     together[0] = std::max(together[0], values[0]);
-    for (size_t i = 1; i < values.size(); ++i) together[i] += values[i];
+    for (size_t i = 1; i < 4; ++i) together[i] += values[i];
+    rise(GroupOf(""), together);
+    rise(GroupOf(rule.id), values);
     all[rule.id] = values;
   }
-  looked_ = true;
   return all;
 }
 
-Async<void> History::Fold(size_t group, int64_t minute) {
-  Result<std::optional<StateRow>> quarter =
-      co_await state_.Get(kPartition, KeyOf("1m", groups_, group, minute));
-  if (!quarter) co_return quarter.error();
-  if (!*quarter) co_return Ok();
-  const Row samples = Decode(**quarter);
+Async<void> History::FoldBefore(size_t group, int64_t quarter) {
+  // Nobody may have been here for a while: one that is not there is looked for further back.
+  for (int first = 1; first <= kQuartersBack; first += kQuartersAtOnce) {
+    std::vector<std::string> keys;
+    for (int back = first; back < first + kQuartersAtOnce; ++back) {
+      keys.push_back(KeyOf("1m", groups_, group, quarter - back * kQuarter));
+    }
+    Result<std::vector<std::optional<StateRow>>> rows =
+        co_await state_.GetMany(kPartition, std::move(keys));
+    if (!rows) co_return rows.error();
+    for (int i = 0; i < kQuartersAtOnce; ++i) {
+      const std::optional<StateRow>& row = (*rows)[static_cast<size_t>(i)];
+      if (row) co_return co_await Fold(group, quarter - (first + i) * kQuarter, *row);
+    }
+  }
+  co_return Ok();
+}
+
+Async<void> History::Fold(size_t group, int64_t minute, const StateRow& quarter) {
+  const Row samples = Decode(quarter);
   if (samples.minutes.empty()) co_return Ok();
   const std::string key = KeyOf("15m", groups_, group, minute / kSixHours * kSixHours);
   Result<std::optional<StateRow>> there = co_await state_.Get(kPartition, key);
@@ -215,7 +235,7 @@ Async<void> History::WriteGroup(size_t group, int64_t minute, Values values) {
         row.minutes.back() > minute - kSilent) {
       co_return Ok();  // Somebody else is at it.
     }
-    Result<void> folded = co_await Fold(group, quarter - kQuarter);
+    Result<void> folded = co_await FoldBefore(group, quarter);
     if (!folded) co_return folded.error();
     row.writer = process_;
     open = open_.insert_or_assign(group, std::pair(quarter, std::move(row))).first;
@@ -251,16 +271,32 @@ Async<void> History::Sample() {
   const SystemTime now = runtime_.clock.Now();
   Result<RuleSights> sights = co_await ReadRuleSights(state_);
   if (!sights) co_return sights.error();
+  Totals totals;
+  for (const Rule& rule : configuration_.rules) {
+    const auto found = sights->totals.find(rule.id);
+    if (found == sights->totals.end()) {
+      totals[rule.id] = {};
+      continue;
+    }
+    totals[rule.id] = {.plain_bytes = found->second.plain_bytes,
+                       .sent_bytes = found->second.sent_bytes,
+                       .failures = found->second.failures};
+  }
   std::map<size_t, Values> groups;
-  for (auto& [name, values] : Look(*sights, now)) {
-    const std::string_view rule = std::string_view(name).substr(0, name.find('/'));
-    groups[Hash(rule) % groups_][name] = values;
+  for (auto& [name, values] : Look(*sights, totals, now)) {
+    groups[GroupOf(std::string_view(name).substr(0, name.find('/')))][name] = values;
   }
+  Result<void> all;
   for (auto& [group, values] : groups) {
+    before_.try_emplace(group, totals);  // The first look has nothing to compare with.
     Result<void> written = co_await WriteGroup(group, MinuteOf(now), std::move(values));
-    if (!written) co_return written.error().In("history");
+    if (written) {
+      before_[group] = totals;
+    } else {
+      all = written.error().In("history");  // The next minute that is written has it all.
+    }
   }
-  co_return Ok();
+  co_return all;
 }
 
 asio::awaitable<void> History::Run(Event& stop) {

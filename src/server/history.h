@@ -60,10 +60,14 @@ class History {
 
   static std::string Encode(const Row& row);
   static Row Decode(const StateRow& row);
-  Values Look(const RuleSights& sights, SystemTime now);
+  using Totals = std::map<std::string, RuleTotals>;  // By rule.
+  Values Look(const RuleSights& sights, const Totals& totals, SystemTime now) const;
+  [[nodiscard]] size_t GroupOf(std::string_view rule) const;
   Async<void> WriteGroup(size_t group, int64_t minute, Values values);
-  // Adds the quarter that begins at `minute` to the row of its six hours, once.
-  Async<void> Fold(size_t group, int64_t minute);
+  // Adds the last quarter there is before the one that begins at `quarter` to the row of its six
+  // hours, once: those before it have been added when it began.
+  Async<void> FoldBefore(size_t group, int64_t quarter);
+  Async<void> Fold(size_t group, int64_t minute, const StateRow& quarter);
 
   Runtime runtime_;
   State& state_;
@@ -71,9 +75,8 @@ class History {
   std::string process_;
   size_t groups_ = 1;
   std::map<size_t, std::pair<int64_t, Row>>
-      open_;  // By group: the quarter that this process writes.
-  std::map<std::string, RuleTotals> before_;
-  bool looked_ = false;
+      open_;                         // By group: the quarter that this process writes.
+  std::map<size_t, Totals> before_;  // By group: when it was written last.
 };
 
 }  // namespace longhaul

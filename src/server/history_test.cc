@@ -89,6 +89,45 @@ TEST_F(HistoryTest, IsBoundedAndGetsCoarser) {
   EXPECT_DOUBLE_EQ(one[5], 150) << "their sum";
 }
 
+// What was moved while State could not be written is in the next minute that is.
+TEST_F(HistoryTest, WhatCouldNotBeWrittenIsNotLost) {
+  testing::FakeFaults faults{1};
+  testing::FakeState troubled{world_.runtime, backend_, &faults};
+  History history(world_.runtime, troubled, configuration_, "P");
+  for (uint64_t minute = 0; minute < 10; ++minute) {
+    Publish(1, 2, minute * 100);
+    // Each of the first few requests fails in turn, and no minute is told twice.
+    faults.operations = 0;
+    faults.fail_before_at = minute >= 2 && minute < 8 ? static_cast<int64_t>(minute) : 0;
+    static_cast<void>(world_.Run(history.Sample()));
+    world_.clock.Advance(1min);
+  }
+  EXPECT_GE(faults.failures, 3);
+  for (const char* rule : {"logs", ""}) {
+    double sent = 0;
+    for (const auto& [minute, values] : Read(history, rule, "", 2h).values) sent += values[5];
+    EXPECT_DOUBLE_EQ(sent, 900) << rule;
+  }
+}
+
+// A quarter is added to its six hours also when nobody was there as it ended.
+TEST_F(HistoryTest, AQuarterBeforeAPauseIsKept) {
+  History history(world_.runtime, state_, configuration_, "P");
+  for (const auto pause : {std::chrono::minutes(5 * 60), std::chrono::minutes(0)}) {
+    for (uint64_t minute = 0; minute < 20; ++minute) {
+      Publish(1, 2, minute * 100);
+      ASSERT_TRUE(world_.Run(history.Sample()));
+      world_.clock.Advance(1min);
+    }
+    world_.clock.Advance(pause);
+  }
+  size_t before = 0;
+  for (const auto& [second, values] : Read(history, "logs", "", 29h).values) {
+    if (SystemTime(std::chrono::seconds(second)) < world_.clock.Now() - 4h) ++before;
+  }
+  EXPECT_GE(before, 2U) << "the second quarter was cut by the pause";
+}
+
 // Two processes of one State must not tear each other's row, nor count a minute twice.
 TEST_F(HistoryTest, OneOfTwoProcessesWrites) {
   History first(world_.runtime, state_, configuration_, "P");
@@ -116,18 +155,42 @@ TEST_F(HistoryTest, AuditLogIsARing) {
     entry->status = 200;
     ASSERT_TRUE(world_.Run(log.End(*entry)));
   }
-  Result<std::vector<AuditEntry>> read = world_.Run(log.Read(0, 10));
+  Result<AuditPage> read = world_.Run(log.Read(0, 10));
   ASSERT_TRUE(read);
-  ASSERT_EQ(read->size(), 3U);
-  EXPECT_EQ((*read)[0].number, 3);
-  EXPECT_EQ((*read)[0].status, 200);
-  EXPECT_FALSE((*read)[1].status) << "nobody knows what came of it";
-  EXPECT_EQ((*read)[2].detail.size(), AuditLog::kDetailBytesMax + std::string("…").size());
-  EXPECT_EQ(world_.Run(log.Read(2, 10))->size(), 1U);
+  ASSERT_EQ(read->entries.size(), 3U);
+  EXPECT_EQ(read->entries[0].number, 3);
+  EXPECT_EQ(read->entries[0].status, 200);
+  EXPECT_FALSE(read->entries[1].status) << "nobody knows what came of it";
+  EXPECT_EQ(read->entries[2].detail.size(), AuditLog::kDetailBytesMax + std::string("…").size());
+  EXPECT_EQ(read->before, 0);
+  EXPECT_EQ(world_.Run(log.Read(2, 10))->entries.size(), 1U);
   ASSERT_TRUE(world_.Run(state_.Add("audit", "next", AuditLog::kEntriesMax)));
   Result<AuditEntry> late = world_.Run(log.Begin({.who = "bob"}));
   ASSERT_TRUE(late);
-  EXPECT_EQ(world_.Run(log.Read(0, 10))->size(), 1U) << "older ones have made room";
+  EXPECT_EQ(world_.Run(log.Read(0, 10))->entries.size(), 1U) << "older ones have made room";
+}
+
+// A process that ends between the number and the entry leaves a hole, behind which there is more.
+TEST_F(HistoryTest, AHoleInTheAuditLogIsNoEnd) {
+  AuditLog log(world_.runtime, state_);
+  for (int i = 0; i < 9; ++i) {
+    if (i == 4) {
+      ASSERT_TRUE(world_.Run(state_.Add("audit", "next", 1)));
+      continue;
+    }
+    ASSERT_TRUE(world_.Run(log.Begin({.who = "alice"})));
+  }
+  for (const int count : {1, 2, 3, 9}) {
+    std::vector<int64_t> numbers;
+    int64_t before = 0;
+    do {
+      Result<AuditPage> page = world_.Run(log.Read(before, count));
+      ASSERT_TRUE(page);
+      for (const AuditEntry& entry : page->entries) numbers.push_back(entry.number);
+      before = page->before;
+    } while (before > 0);
+    EXPECT_EQ(numbers, (std::vector<int64_t>{9, 8, 7, 6, 4, 3, 2, 1})) << count;
+  }
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ export interface Paged<Page, Row> {
   loading: boolean; // More of them.
   error: string; // Why there are no more.
   more: () => void;
+  // Puts `told` in the place of the rows of their names, on whichever page those are.
+  replace: (told: Row[]) => void;
 }
 
 export function usePaged<Page extends { next: string | null }, Row>(
@@ -52,21 +54,36 @@ export function usePaged<Page extends { next: string | null }, Row>(
       setLoading(false);
     }
   };
-  return { first, rows: [...seen.values()], next, loading, error, more: () => void more() };
+  const replace = (rows: Row[]) => {
+    const told = new Map(rows.map((row) => [rowKey(row), row]));
+    const anew = (row: Row) => told.get(rowKey(row)) ?? row;
+    first.set((page) => {
+      // The page is the answer itself: its list of rows is the member that holds them.
+      const shown = rowsOf(page);
+      const [name] = Object.entries(page).find(([, member]: [string, unknown]) => member === shown) ?? [];
+      return name === undefined ? page : { ...page, [name]: shown.map(anew) };
+    });
+    setExtra((before) => ({
+      ...before,
+      pages: before.pages.map((page) => ({ ...page, rows: page.rows.map(anew) })),
+    }));
+  };
+  return { first, rows: [...seen.values()], next, loading, error, more: () => void more(), replace };
 }
 
 // Runs as an event tells them. One that is not in the list, and what was asked for before and is
 // answered after it, bring the first page anew.
-export function useToldRuns<Page extends { runs: Row[] }, Row>(
+export function useToldRuns<Page, Row, Name extends string = "runs">(
   event: string,
   list: Paged<Page, Row>,
   rowKey: (row: Row) => string,
+  name: Name = "runs" as Name,
 ) {
   const reload = useCalm(list.first.reload, 300);
-  useEvent<{ runs: Row[] }>(event, ({ runs }) => {
-    const told = new Map(runs.map((run) => [rowKey(run), run]));
+  useEvent<Record<Name, Row[]>>(event, (told) => {
+    const runs = told[name];
     const shown = new Set(list.rows.map(rowKey));
     if (list.first.loading || runs.some((run) => !shown.has(rowKey(run)))) reload();
-    list.first.set((page) => ({ ...page, runs: page.runs.map((run) => told.get(rowKey(run)) ?? run) }));
+    list.replace(runs);
   });
 }

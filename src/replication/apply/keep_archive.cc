@@ -156,6 +156,7 @@ class Keeping {
         Result<bool> whole = co_await NoteSegment(*entry.segment);
         if (!whole) co_return whole.error();
         result.transfer_over = *whole;
+        if (!*whole) continue;  // Told once, by the segment with which the object is whole.
       }
       context_.observer.OnOutcome(
           {.time = runtime_.clock.Now(),

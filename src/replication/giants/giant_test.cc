@@ -93,6 +93,20 @@ TEST_F(GiantTest, AGiantArrivesWithAllThatBelongsToIt) {
   EXPECT_EQ(bytes, text.size() + 4);
 }
 
+// In a vault each of its segments is an archive, and it is one object all the same.
+TEST_F(GiantTest, AGiantThatIsKeptCountsOnce) {
+  Make();
+  Target& target = world->configuration.rules[0].targets[0];
+  target.to.prefix = "v/";
+  target.backup = BackupOptions();
+  const std::string text = Noise(1'234'567, 1);
+  PutParts("film", text, 60'000);
+  ASSERT_FALSE(world->RunOnce().store_error);
+  ASSERT_EQ(world->observer.outcomes.size(), 1u);
+  EXPECT_EQ(world->observer.outcomes[0].size_bytes, text.size());
+  EXPECT_EQ(world->observer.outcomes[0].state, OutcomeState::kApplied);
+}
+
 // A source in one part, as a folder has it.
 TEST_F(GiantTest, AGiantWithoutPartsArrives) {
   Make();

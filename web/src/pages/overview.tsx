@@ -338,6 +338,7 @@ function LagDay({ rule }: { rule: string }) {
   const [failed, setFailed] = useState(false);
   useEffect(() => {
     let alive = true;
+    let wanted = false;
     const load = () =>
       dayOf(rule).then(
         (told) => alive && setHistory(told),
@@ -346,10 +347,11 @@ function LagDay({ rule }: { rule: string }) {
     const seen = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       seen.disconnect();
+      wanted = true;
       void load();
     });
     seen.observe(place.current!);
-    const timer = setInterval(() => !document.hidden && alive && history && void load(), 5 * 60_000);
+    const timer = setInterval(() => !document.hidden && wanted && void load(), 5 * 60_000);
     return () => {
       alive = false;
       seen.disconnect();

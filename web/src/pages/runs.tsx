@@ -2,10 +2,10 @@
 
 import { useState } from "preact/hooks";
 import { ApiError } from "../api/client";
-import { client, useCalm, useEvent, useLoad } from "../app";
+import { client, useLoad } from "../app";
 import type { Migration, MigrationRun } from "../api/types";
 import { byteRate, bytes, count, counted, duration, percent } from "../format";
-import { usePaged } from "../paged";
+import { usePaged, useToldRuns } from "../paged";
 import { href } from "../route";
 import { Action, Ago, announce, Bar, Dialog, Empty, Field, HealthMark, More, Notice, Table, useDocumentTitle, useMayOperate, Waiting } from "../ui/parts";
 import { CacheRuns } from "./cache_runs";
@@ -56,14 +56,7 @@ export function RunsPage() {
     client.get("v1/migrations"),
   );
   const restores = useRestores();
-  const reload = useCalm(runs.reload, 300);
-  useEvent<{ migrations: MigrationRun[] }>("runs", (event) => {
-    const told = new Map(event.migrations.map((run) => [run.id, run]));
-    if (!runs.data || event.migrations.some((run) => !runs.data!.runs.some((one) => one.id === run.id))) {
-      reload();
-    }
-    runs.set((page) => ({ ...page, runs: page.runs.map((run) => told.get(run.id) ?? run) }));
-  });
+  useToldRuns("runs", list, (run) => run.id, "migrations");
   const [change, setChange] = useState<{ run: MigrationRun; what: "start" | "stop" } | null>(null);
   return (
     <>
@@ -164,7 +157,7 @@ export function RunsPage() {
         <ChangeRun
           {...change}
           onClose={() => setChange(null)}
-          done={(run) => runs.set((page) => ({ ...page, runs: page.runs.map((one) => (one.id === run.id ? run : one)) }))}
+          done={(run) => list.replace([run])}
         />
       )}
     </>
