@@ -11,12 +11,10 @@ constexpr std::chrono::minutes kRetry{1};
 // Between two listings of a folder that is not watched, from kRetry on twice as long each time.
 constexpr std::chrono::minutes kListingLast{60};
 
-std::string PartOf(const std::string& rule) { return "watch of rule " + rule; }
-
 }  // namespace
 
-FolderWatches::FolderWatches(Runtime& runtime, Queue& queue, Observer& observer)
-    : runtime_(runtime), queue_(queue), observer_(observer), running_(runtime.executor) {}
+FolderWatches::FolderWatches(Runtime& runtime, Queue& queue)
+    : runtime_(runtime), queue_(queue), running_(runtime.executor) {}
 
 void FolderWatches::Start(const Configuration& configuration, Replicator& replicator) {
   for (const Rule& rule : configuration.rules) {
@@ -30,30 +28,32 @@ void FolderWatches::Start(const Configuration& configuration, Replicator& replic
         .wanted =
             [&rule](std::string_view key) { return rule.MatchesKey(rule.source.bucket, key); },
         .on_listing_needed =
-            [this, &rule, &replicator](std::string_view) {
-              observer_.OnReadiness(PartOf(rule.id), std::nullopt);  // It is watched.
+            [&watched = *watched_.emplace_back(std::make_unique<bool>(false)), &rule,
+             &replicator](std::string_view) {
+              watched = true;
               replicator.CompareSoon(rule.id);
             }};
     watches_.push_back(std::make_unique<FolderWatch>(runtime_, std::move(options), queue_));
-    running_.Spawn(Keep(*watches_.back(), rule.id, replicator));
+    running_.Spawn(Keep(*watches_.back(), *watched_.back(), rule, replicator));
   }
 }
 
-Async<void> FolderWatches::Keep(FolderWatch& watch, std::string rule_id, Replicator& replicator) {
+Async<void> FolderWatches::Keep(FolderWatch& watch, bool& watched, const Rule& rule,
+                                Replicator& replicator) {
   std::chrono::minutes interval = kRetry;
   SteadyTime listing_at{};
   while (!stop_.is_set()) {
-    const SteadyTime begun = runtime_.clock.SteadyNow();
+    watched = false;
     Result<void> ended = co_await watch.Run();
     if (ended) break;
     runtime_.log.Warning("the folder is not watched; listings find its changes",
-                         {{"rule", rule_id}, ended.error()});
-    observer_.OnReadiness(PartOf(rule_id), ended.error());
-    // Also of a rule that lists by no interval; and what was seen and not yet hinted is found so.
+                         {{"rule", rule.id}, ended.error()});
     const SteadyTime now = runtime_.clock.SteadyNow();
-    if (now - begun >= kListingLast) interval = kRetry;
-    if (now >= listing_at) {
-      replicator.CompareSoon(rule_id);
+    // What was seen and not yet hinted is found so; and of a rule that lists by no interval what
+    // nobody sees now.
+    if (watched) interval = kRetry;
+    if (watched || (!rule.intake.listing && now >= listing_at)) {
+      replicator.CompareSoon(rule.id);
       listing_at = now + interval;
       interval = std::min(2 * interval, kListingLast);
     }

@@ -16,22 +16,22 @@ namespace longhaul {
 class FolderWatches {
  public:
   // Borrowed until Stop has returned.
-  FolderWatches(Runtime& runtime, Queue& queue, Observer& observer);
+  FolderWatches(Runtime& runtime, Queue& queue);
 
   // Watches the source folder of each rule whose intake says so. Where a watch cannot be had (the
-  // folder is missing, the system's limit is reached) it says so, also in what /readyz tells,
-  // tries again, and asks for listings, which find the changes: at once, and then less and less
-  // often, up to an hour apart.
+  // folder is missing, the system's limit is reached) it says so, tries again, and the rule's
+  // listings find the changes; of a rule without them it asks for some, less and less often, up to
+  // an hour apart. `configuration` is borrowed until Stop has returned.
   void Start(const Configuration& configuration, Replicator& replicator);
   asio::awaitable<void> Stop();
 
  private:
-  Async<void> Keep(FolderWatch& watch, std::string rule_id, Replicator& replicator);
+  Async<void> Keep(FolderWatch& watch, bool& watched, const Rule& rule, Replicator& replicator);
 
   Runtime& runtime_;
   Queue& queue_;
-  Observer& observer_;
   Event stop_;
+  std::vector<std::unique_ptr<bool>> watched_;  // Of each: since its last Run began.
   std::vector<std::unique_ptr<FolderWatch>> watches_;
   TaskGroup running_;
 };

@@ -490,7 +490,7 @@ class ReplicateCommand : public Command {
     const SteadyTime started_at = runtime.clock.SteadyNow();
     runtime.log.Info("replicating",
                      {{"rules", configuration.rules.size()}, {"site", configuration.site}});
-    FolderWatches watches(runtime, queue, observer);
+    FolderWatches watches(runtime, queue);
     if (options.source) watches.Start(configuration, replicator);
     intakes.Start(context.stop());
     co_await replicator.RunContinuous(context.stop());
