@@ -16,8 +16,8 @@ export interface Paged<Page, Row> {
   loading: boolean; // More of them.
   error: string; // Why there are no more.
   more: () => void;
-  // Puts `told` in the place of the rows of their names, on whichever page those are.
-  replace: (told: Row[]) => void;
+  // Changes the rows of all pages but the first, which is `first.set`'s.
+  changeMore: (change: (row: Row) => Row) => void;
 }
 
 export function usePaged<Page extends { next: string | null }, Row>(
@@ -54,36 +54,34 @@ export function usePaged<Page extends { next: string | null }, Row>(
       setLoading(false);
     }
   };
-  const replace = (rows: Row[]) => {
-    const told = new Map(rows.map((row) => [rowKey(row), row]));
-    const anew = (row: Row) => told.get(rowKey(row)) ?? row;
-    first.set((page) => {
-      // The page is the answer itself: its list of rows is the member that holds them.
-      const shown = rowsOf(page);
-      const [name] = Object.entries(page).find(([, member]: [string, unknown]) => member === shown) ?? [];
-      return name === undefined ? page : { ...page, [name]: shown.map(anew) };
-    });
+  const changeMore = (change: (row: Row) => Row) =>
     setExtra((before) => ({
       ...before,
-      pages: before.pages.map((page) => ({ ...page, rows: page.rows.map(anew) })),
+      pages: before.pages.map((page) => ({ ...page, rows: page.rows.map(change) })),
     }));
-  };
-  return { first, rows: [...seen.values()], next, loading, error, more: () => void more(), replace };
+  return { first, rows: [...seen.values()], next, loading, error, more: () => void more(), changeMore };
 }
 
-// Runs as an event tells them. One that is not in the list, and what was asked for before and is
-// answered after it, bring the first page anew.
-export function useToldRuns<Page, Row, Name extends string = "runs">(
+// Runs as an event tells them, on whichever page they are. One that is not in the list, and what was
+// asked for before and is answered after it, bring the first page anew. Returns what shows some runs
+// as told otherwise. `name`: of the runs in the event.
+export function useToldRuns<Page extends { runs: Row[] }, Row, Name extends string = "runs">(
   event: string,
   list: Paged<Page, Row>,
   rowKey: (row: Row) => string,
   name: Name = "runs" as Name,
-) {
+): (runs: Row[]) => void {
   const reload = useCalm(list.first.reload, 300);
-  useEvent<Record<Name, Row[]>>(event, (told) => {
-    const runs = told[name];
+  const tell = (runs: Row[]) => {
+    const told = new Map(runs.map((run) => [rowKey(run), run]));
+    const anew = (run: Row) => told.get(rowKey(run)) ?? run;
+    list.first.set((page) => ({ ...page, runs: page.runs.map(anew) }));
+    list.changeMore(anew);
+  };
+  useEvent<Record<Name, Row[]>>(event, ({ [name]: runs }) => {
     const shown = new Set(list.rows.map(rowKey));
     if (list.first.loading || runs.some((run) => !shown.has(rowKey(run)))) reload();
-    list.replace(runs);
+    tell(runs);
   });
+  return tell;
 }

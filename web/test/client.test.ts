@@ -39,7 +39,7 @@ describe("events", () => {
   it("have a largest size", () => {
     const parser = new SseParser();
     expect(() => {
-      for (let at = 0; at < 50; ++at) parser.push("x".repeat(100_000));
+      for (let at = 0; at < 5000; ++at) parser.push("x".repeat(1000));
     }).toThrow();
   });
   it("are waited for longer and longer, and never too long", () => {

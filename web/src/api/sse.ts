@@ -14,7 +14,10 @@ export interface SseEvent {
 export const kEventSizeMax = 4 << 20;
 
 export class SseParser {
-  private rest = "";
+  // What has come since the last end of a line; joined when there is one, or each piece of a long line
+  // would copy all those before it.
+  private pieces: string[] = [];
+  private waiting = 0;
   private event = "";
   private data: string[] = [];
   private size = 0;
@@ -26,20 +29,25 @@ export class SseParser {
     // A line may end in the first half of CR LF at the end of a piece.
     if (this.afterReturn && text.startsWith("\n")) text = text.slice(1);
     if (text !== "") this.afterReturn = text.endsWith("\r");
-    // What was here before holds no end of a line.
-    let from = this.rest.length;
-    this.rest += text;
-    let begin = 0;
-    for (;;) {
-      const found = /\r\n|\r|\n/g;
-      found.lastIndex = from;
-      const end = found.exec(this.rest);
-      if (!end) break;
-      this.line(this.rest.slice(begin, end.index), events);
-      begin = from = end.index + end[0].length;
+    this.pieces.push(text);
+    this.waiting += text.length;
+    if (/[\r\n]/.test(text)) {
+      const all = this.pieces.join("");
+      // What was here before holds no end of a line.
+      let from = all.length - text.length;
+      let begin = 0;
+      for (;;) {
+        const found = /\r\n|\r|\n/g;
+        found.lastIndex = from;
+        const end = found.exec(all);
+        if (!end) break;
+        this.line(all.slice(begin, end.index), events);
+        begin = from = end.index + end[0].length;
+      }
+      this.pieces = [all.slice(begin)];
+      this.waiting = all.length - begin;
     }
-    this.rest = this.rest.slice(begin);
-    if (this.rest.length + this.size > kEventSizeMax) throw new Error("an event is too large");
+    if (this.waiting + this.size > kEventSizeMax) throw new Error("an event is too large");
     return events;
   }
 

@@ -56,7 +56,7 @@ export function RunsPage() {
     client.get("v1/migrations"),
   );
   const restores = useRestores();
-  useToldRuns("runs", list, (run) => run.id, "migrations");
+  const tell = useToldRuns("runs", list, (run) => run.id, "migrations");
   const [change, setChange] = useState<{ run: MigrationRun; what: "start" | "stop" } | null>(null);
   return (
     <>
@@ -157,7 +157,7 @@ export function RunsPage() {
         <ChangeRun
           {...change}
           onClose={() => setChange(null)}
-          done={(run) => list.replace([run])}
+          done={(run) => tell([run])}
         />
       )}
     </>
