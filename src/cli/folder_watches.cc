@@ -16,10 +16,13 @@ constexpr std::chrono::minutes kListingLast{60};
 FolderWatches::FolderWatches(Runtime& runtime, Queue& queue)
     : runtime_(runtime), queue_(queue), running_(runtime.executor) {}
 
-void FolderWatches::Start(const Configuration& configuration, Replicator& replicator) {
+void FolderWatches::Start(const Configuration& configuration,
+                          std::function<void(const std::string& rule)> list_soon) {
+  list_soon_ = std::move(list_soon);
   for (const Rule& rule : configuration.rules) {
     if (!rule.enabled || !rule.intake.watch) continue;
     const StoreSettings& store = configuration.stores.at(rule.source.store);
+    One& one = *watches_.emplace_back(new One{.rule = rule, .watch = nullptr});
     FolderWatchOptions options{
         .folder = store.root + "/" + rule.source.bucket,
         .store = rule.source.store,
@@ -28,32 +31,30 @@ void FolderWatches::Start(const Configuration& configuration, Replicator& replic
         .wanted =
             [&rule](std::string_view key) { return rule.MatchesKey(rule.source.bucket, key); },
         .on_listing_needed =
-            [&watched = *watched_.emplace_back(std::make_unique<bool>(false)), &rule,
-             &replicator](std::string_view) {
-              watched = true;
-              replicator.CompareSoon(rule.id);
+            [this, &one](std::string_view) {
+              one.watched = true;
+              list_soon_(one.rule.id);
             }};
-    watches_.push_back(std::make_unique<FolderWatch>(runtime_, std::move(options), queue_));
-    running_.Spawn(Keep(*watches_.back(), *watched_.back(), rule, replicator));
+    one.watch = std::make_unique<FolderWatch>(runtime_, std::move(options), queue_);
+    running_.Spawn(Keep(one));
   }
 }
 
-Async<void> FolderWatches::Keep(FolderWatch& watch, bool& watched, const Rule& rule,
-                                Replicator& replicator) {
+Async<void> FolderWatches::Keep(One& one) {
   std::chrono::minutes interval = kRetry;
   SteadyTime listing_at{};
   while (!stop_.is_set()) {
-    watched = false;
-    Result<void> ended = co_await watch.Run();
+    one.watched = false;
+    Result<void> ended = co_await one.watch->Run();
     if (ended) break;
     runtime_.log.Warning("the folder is not watched; listings find its changes",
-                         {{"rule", rule.id}, ended.error()});
+                         {{"rule", one.rule.id}, ended.error()});
     const SteadyTime now = runtime_.clock.SteadyNow();
     // What was seen and not yet hinted is found so; and of a rule that lists by no interval what
     // nobody sees now.
-    if (watched) interval = kRetry;
-    if (watched || (!rule.intake.listing && now >= listing_at)) {
-      replicator.CompareSoon(rule.id);
+    if (one.watched) interval = kRetry;
+    if (one.watched || (!one.rule.intake.listing && now >= listing_at)) {
+      list_soon_(one.rule.id);
       listing_at = now + interval;
       interval = std::min(2 * interval, kListingLast);
     }
@@ -64,7 +65,7 @@ Async<void> FolderWatches::Keep(FolderWatch& watch, bool& watched, const Rule& r
 
 asio::awaitable<void> FolderWatches::Stop() {
   stop_.Set();
-  for (const auto& watch : watches_) watch->Stop();
+  for (const std::unique_ptr<One>& one : watches_) one->watch->Stop();
   Result<void> joined = co_await running_.Join();
   static_cast<void>(joined);
 }

@@ -491,7 +491,10 @@ class ReplicateCommand : public Command {
     runtime.log.Info("replicating",
                      {{"rules", configuration.rules.size()}, {"site", configuration.site}});
     FolderWatches watches(runtime, queue);
-    if (options.source) watches.Start(configuration, replicator);
+    if (options.source) {
+      watches.Start(configuration,
+                    [&replicator](const std::string& rule) { replicator.CompareSoon(rule); });
+    }
     intakes.Start(context.stop());
     co_await replicator.RunContinuous(context.stop());
     co_await watches.Stop();
