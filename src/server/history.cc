@@ -20,6 +20,7 @@ constexpr size_t kSeriesPerGroup = 128;  // 15 samples of 60 bytes each: half of
 constexpr size_t kGroupsMax = 64;
 constexpr size_t kRowBytesMax = 240 << 10;
 constexpr int kPageRows = 200;
+constexpr size_t kRisen = 4;  // From here on values are of what has risen since the last minute.
 constexpr std::chrono::hours kMinutesKept{26};
 constexpr int kQuartersBack = 4 * 26;  // Of which the minutes are kept.
 constexpr int kQuartersAtOnce = 4;
@@ -157,12 +158,12 @@ History::Values History::Look(const RuleSights& sights, const Totals& totals,
       const auto written = before_.find(group);
       if (written == before_.end()) return;
       const RuleTotals& before = written->second.at(rule.id);
-      into[4] += risen(told.plain_bytes, before.plain_bytes);
-      into[5] += risen(told.sent_bytes, before.sent_bytes);
-      into[6] += risen(told.failures, before.failures);
+      into[kRisen] += risen(told.plain_bytes, before.plain_bytes);
+      into[kRisen + 1] += risen(told.sent_bytes, before.sent_bytes);
+      into[kRisen + 2] += risen(told.failures, before.failures);
     };
     together[0] = std::max(together[0], values[0]);
-    for (size_t i = 1; i < 4; ++i) together[i] += values[i];
+    for (size_t i = 1; i < kRisen; ++i) together[i] += values[i];
     rise(GroupOf(""), together);
     rise(GroupOf(rule.id), values);
     all[rule.id] = values;
@@ -267,8 +268,25 @@ Async<void> History::WriteGroup(size_t group, int64_t minute, Values values) {
   co_return Ok();
 }
 
+Async<void> History::Settle() {
+  while (!doubts_.empty()) {
+    const auto [group, doubt] = *doubts_.begin();
+    Result<std::optional<StateRow>> row = co_await state_.Get(
+        kPartition, KeyOf("1m", groups_, group, doubt.minute / kQuarter * kQuarter));
+    if (!row) co_return row.error();
+    // Whoever has written the minute: it is told.
+    if (*row && std::ranges::count(Decode(**row).minutes, doubt.minute) > 0) {
+      before_[group] = doubt.totals;
+    }
+    doubts_.erase(group);
+  }
+  co_return Ok();
+}
+
 Async<void> History::Sample() {
   const SystemTime now = runtime_.clock.Now();
+  Result<void> settled = co_await Settle();
+  if (!settled) co_return settled.error().In("history");
   Result<RuleSights> sights = co_await ReadRuleSights(state_);
   if (!sights) co_return sights.error();
   Totals totals;
@@ -294,6 +312,7 @@ Async<void> History::Sample() {
       before_[group] = totals;
     } else {
       all = written.error().In("history");  // The next minute that is written has it all.
+      doubts_[group] = {.minute = MinuteOf(now), .totals = totals};
     }
   }
   co_return all;

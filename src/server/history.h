@@ -64,6 +64,8 @@ class History {
   Values Look(const RuleSights& sights, const Totals& totals, SystemTime now) const;
   [[nodiscard]] size_t GroupOf(std::string_view rule) const;
   Async<void> WriteGroup(size_t group, int64_t minute, Values values);
+  // Finds out about doubts_: what a minute has told is not told once more by the next one.
+  Async<void> Settle();
   // Adds the last quarter there is before the one that begins at `quarter` to the row of its six
   // hours, once: those before it have been added when it began.
   Async<void> FoldBefore(size_t group, int64_t quarter);
@@ -77,6 +79,11 @@ class History {
   std::map<size_t, std::pair<int64_t, Row>>
       open_;                         // By group: the quarter that this process writes.
   std::map<size_t, Totals> before_;  // By group: when it was written last.
+  struct Doubt {
+    int64_t minute = 0;
+    Totals totals;
+  };
+  std::map<size_t, Doubt> doubts_;  // By group: a write of which nobody knows whether it was made.
 };
 
 }  // namespace longhaul
