@@ -76,8 +76,8 @@ Result<ProfileSections> ParseProfileFile(const std::string& path, std::string_vi
   ProfileSections sections;
   ProfileSection* section = nullptr;
   std::string parent;  // A name without a value; what is indented below it belongs to it.
-  // How far the last name of this section is indented. What goes on from it is indented further;
-  // a section whose names are all indented, as configparser reads it, has no less in it.
+  // How far the last name of this section is indented: what is indented further goes on from it,
+  // and the names themselves may be indented, as configparser reads them.
   std::optional<size_t> indent;
   for (int line = 1; !text.empty(); ++line) {
     size_t end = std::min(text.find('\n'), text.size());

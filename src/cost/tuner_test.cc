@@ -466,6 +466,19 @@ TEST_F(TunerShareTest, RowsThatMakeNoSenseAreLeftOut) {
   EXPECT_EQ(tuner.CostOf("log text", 7), before);
 }
 
+// A byte in an archive that a vault keeps costs what it is to send it and what it is to keep it.
+TEST(Tuner, WhatIsKeptCountsAsWhatIsSent) {
+  Rule rule = OneRule();
+  RuleTuner sent(rule, {.transfer_gib = 0.05, .cpu_second = 0.0000131, .unknown = ""}, "here",
+                 nullptr);
+  RuleTuner kept(rule, {.kept_gib = 0.05, .cpu_second = 0.0000131, .unknown = ""}, "here", nullptr);
+  RuleTuner neither(rule, {.cpu_second = 0.0000131, .unknown = ""}, "here", nullptr);
+  for (const int level : {1, 6, 9}) {
+    EXPECT_DOUBLE_EQ(kept.CostOf("log text", level), sent.CostOf("log text", level));
+    EXPECT_GT(kept.CostOf("log text", level), neither.CostOf("log text", level));
+  }
+}
+
 TEST(TunerPricesTest, EachStagingIsPaidOnceAndWhatIsUnknownIsNamed) {
   Rule rule = OneRule();
   rule.source = {.store = "east", .bucket = "in", .prefix = ""};

@@ -53,9 +53,7 @@ std::string StoreSettings::Place() const {
   std::string_view host = std::string_view(endpoint).substr(host_start + 3);
   if (host.ends_with(".amazonaws.com.cn")) return "s3 aws-cn";
   if (host.ends_with(".amazonaws.com")) {
-    return host.find(".us-gov-") != host.npos || host.find("-us-gov-") != host.npos
-               ? "s3 aws-us-gov"
-               : "s3 aws";
+    return host.find("us-gov-") != host.npos ? "s3 aws-us-gov" : "s3 aws";
   }
   if (host == "localhost" || host.starts_with("localhost:")) {
     return "s3 127.0.0.1" + std::string(host.substr(9));
