@@ -423,6 +423,9 @@ class DoctorCommand : public Command {
     if (!reached) co_return reached.error();
     if (!*reached) co_return Ok();
     Result<void> tried = co_await doctor.ListUploads();
+    const bool other_keys = !migration.options.kms_key.empty() &&
+                            context.configuration()->stores.at(to.store).endpoint.empty();
+    if (tried && other_keys) tried = co_await doctor.ReadFirst(false, true);
     if (tried) tried = co_await doctor.ReadUnknown(true);
     if (!tried) co_return tried;
     co_return co_await doctor.Write({.deletes = false,
@@ -446,7 +449,6 @@ class DoctorCommand : public Command {
       if (!reached) co_return reached.error();
       if (*reached) {
         const bool decrypts =
-            rule.filter.kms_encrypted &&
             context.configuration()->stores.at(rule.source.store).endpoint.empty();
         Result<void> tried = co_await doctor.ReadFirst(true, decrypts);
         if (tried && locks) tried = co_await doctor.ReadLocks();
@@ -495,6 +497,7 @@ class DoctorCommand : public Command {
       Result<void> tried = co_await TryTarget(
           runtime, *store->second, target, roles.target || direct,
           DeletesReach(*context.configuration(), target),
+          context.configuration()->stores.at(target.to.store).endpoint.empty(),
           NamesAbove(context.configuration()->stores.at(target.to.store), target.to.prefix));
       if (!tried) co_return tried;
       if (!target.take_over || !roles.target) continue;
@@ -541,9 +544,9 @@ class DoctorCommand : public Command {
     co_return tried;
   }
 
-  // `writes`: the roles write there.
+  // `writes`: the roles write there. `keys`: objects there may be under keys of KMS.
   Async<void> TryTarget(Runtime& runtime, Store& store, const Target& target, bool writes,
-                        bool deletes, std::vector<std::string> above) {
+                        bool deletes, bool keys, std::vector<std::string> above) {
     StoreDoctor doctor(runtime, store, "target " + target.to.ToString(), target.to.bucket,
                        target.to.prefix, checks_, partitions_[target.to.store]);
     Result<bool> reached = co_await doctor.Reach();
@@ -553,6 +556,9 @@ class DoctorCommand : public Command {
     const bool replicas = !target.backup;
     Result<void> tried = co_await doctor.Versioning();
     if (tried) tried = co_await doctor.ListUploads();
+    // What lies there already may be under another key than this one.
+    const bool other_keys = keys && (!target.kms_key.empty() || target.sse == "AES256");
+    if (tried && other_keys) tried = co_await doctor.ReadFirst(false, true);
     if (tried) tried = co_await doctor.ReadUnknown(replicas);
     if (tried && target.object_lock) tried = co_await doctor.ReadLocks();
     if (tried) tried = co_await doctor.Look(std::move(above));
@@ -628,23 +634,6 @@ class DoctorCommand : public Command {
       }
     }
     co_return Ok();
-  }
-
-  static std::string AbilitiesText(const Capabilities& can) {
-    std::string lacks;
-    auto look = [&lacks](bool has, const char* what) {
-      if (!has) lacks += (lacks.empty() ? "" : ", ") + std::string(what);
-    };
-    look(can.create_if_absent && can.replace_if_match && can.complete_if_absent &&
-             can.complete_if_match,
-         "conditional writes (leases in State stand in)");
-    look(can.tags, "tags");
-    look(can.checksums, "checksums");
-    look(can.sorted_listing, "sorted listings");
-    look(can.key_dot_segments && can.key_double_slash && can.key_file_beside_folder &&
-             can.key_trailing_slash,
-         "some odd keys (they are parked)");
-    return lacks.empty() ? "all of it" : "it has no " + lacks;
   }
 
   ExitCode Tell(RunContext& context) {

@@ -1,7 +1,9 @@
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "aws/aws_service.h"
+#include "aws/credentials.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/migrate_run.h"
@@ -22,6 +24,24 @@ std::string RegionOf(RunContext& context, const AwsPlace& place, std::string ser
   Result<AwsJsonOptions> found =
       FindAwsService(context.runtime(), place, std::move(service), "", ProcessEnvironment());
   return found && !found->region.empty() ? found->region : "*";
+}
+
+// Names under which rights are not judged: IAM goes by the access point and its bucket. (S3 User
+// Guide, "Configuring IAM policies for using access points".)
+std::set<std::string> AliasesOf(const Configuration& configuration) {
+  std::set<std::string> aliases;
+  auto add = [&](const Address& address) {
+    if (address.bucket.ends_with("-s3alias")) aliases.insert(address.bucket);
+  };
+  for (const Rule& rule : configuration.rules) {
+    add(rule.source);
+    if (rule.local_staging) add(*rule.local_staging);
+    for (const Target& target : rule.targets) {
+      add(target.to);
+      add(target.staging);
+    }
+  }
+  return aliases;
 }
 
 class IamPolicyCommand : public Command {
@@ -90,6 +110,8 @@ class IamPolicyCommand : public Command {
     for (const auto& [name, settings] : configuration.stores) {
       names.regions[name] = RegionOfStore(context, settings);
     }
+    Result<std::string> region = FindAwsRegion("", ProcessEnvironment());
+    if (region && !region->empty()) names.region = *region;
     if (configuration.queue.sqs) {
       names.queue_region = RegionOf(context, *configuration.queue.sqs, "sqs");
       const SqsQueueOptions options = SqsOptionsOf(configuration);
@@ -109,6 +131,16 @@ class IamPolicyCommand : public Command {
     if (of_rules && *alarms && (*alarms)->topic) names.alarm_topic = (*alarms)->topic->arn;
     const std::vector<IamPolicy> policies = IamPolicies(configuration, names);
     Output& output = context.output();
+    for (const std::string& alias : AliasesOf(configuration)) {
+      output.Problem(
+          Message("alias")
+              .With("bucket", alias)
+              .Says(
+                  alias +
+                  " is the alias of an access point, whose ARN and bucket nothing here says: write "
+                  "them in place of arn:…:s3:::" +
+                  alias + " in what follows"));
+    }
     for (const IamPolicy& policy : policies) {
       // One alone is a file for `aws iam put-role-policy`.
       std::string text = policies.size() > 1 ? "# " + policy.identity + "\n" : "";

@@ -108,6 +108,23 @@ std::string RemedyOf(const Error& error, std::string_view action, std::string_vi
   return "";
 }
 
+std::string AbilitiesText(const Capabilities& can) {
+  std::string lacks;
+  auto look = [&lacks](bool has, const char* what) {
+    if (!has) lacks += (lacks.empty() ? "" : ", ") + std::string(what);
+  };
+  look(can.create_if_absent && can.replace_if_match && can.complete_if_absent &&
+           can.complete_if_match,
+       "conditional writes (leases in State stand in)");
+  look(can.tags, "tags");
+  look(can.checksums, "checksums");
+  look(can.sorted_listing, "sorted listings");
+  look(can.key_dot_segments && can.key_double_slash && can.key_file_beside_folder &&
+           can.key_trailing_slash,
+       "some odd keys (they are parked)");
+  return lacks.empty() ? "all of it" : "it has no " + lacks;
+}
+
 void StoreDoctor::Add(std::string what, std::string action, std::string found) {
   checks_.push_back({.place = place_,
                      .what = std::move(what),

@@ -34,6 +34,9 @@ std::string ActionOf(const Error& error, std::string tried);
 // What to do about an error of a store, a queue or a state. `action`, `resource`: of IAM.
 std::string RemedyOf(const Error& error, std::string_view action, std::string_view resource);
 
+// What a store lacks of what its probe looks for: "all of it", or "it has no tags, …".
+std::string AbilitiesText(const Capabilities& can);
+
 class StoreDoctor {
  public:
   // Borrows all. `place`: of the lines; `partition`: of the store's region, as in ARNs.

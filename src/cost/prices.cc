@@ -14,13 +14,24 @@ bool Covers(std::string_view pattern, std::string_view name) {
     const size_t pattern_end = pattern.find('/');
     const size_t name_end = name.find('/');
     const std::string_view word = pattern.substr(0, pattern_end);
-    if (word != "*" && word != name.substr(0, name_end)) return false;
+    const std::string_view named = name.substr(0, name_end);
+    // A star is any region, and the internet is none.
+    if (word != named && (word != "*" || named == "internet")) return false;
     if (pattern_end == std::string_view::npos || name_end == std::string_view::npos) {
       return pattern_end == name_end;
     }
     pattern.remove_prefix(pattern_end + 1);
     name.remove_prefix(name_end + 1);
   }
+}
+
+// "transfer/A/A": what a star stands for is a way between two.
+bool IsWithinARegion(std::string_view name) {
+  constexpr std::string_view kTransfer = "transfer/";
+  if (!name.starts_with(kTransfer)) return false;
+  name.remove_prefix(kTransfer.size());
+  const size_t end = name.find('/');
+  return end != name.npos && name.substr(0, end) == name.substr(end + 1);
 }
 
 }  // namespace
@@ -35,11 +46,10 @@ std::optional<int64_t> Prices::Find(std::string_view name) const {
   for (const auto& [pattern, price] : configured_) {
     if (pattern.find('*') != std::string::npos && Covers(pattern, name)) covering = price;
   }
-  if (covering) return covering;
-  if (auto public_price = table_.find(name); public_price != table_.end()) {
-    return public_price->second;
-  }
-  return std::nullopt;
+  const auto in_table = table_.find(name);
+  const bool known = in_table != table_.end();
+  if (covering && !(known && IsWithinARegion(name))) return covering;
+  return known ? std::optional(in_table->second) : std::nullopt;
 }
 
 std::optional<int64_t> Prices::TransferGib(std::string_view from, std::string_view to) const {

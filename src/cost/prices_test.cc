@@ -64,6 +64,9 @@ TEST(PricesTest, AConfiguredPriceCountsBeforeTheTable) {
                           {"transfer/*/*", 9}});
   EXPECT_EQ(prices.TransferGib("us-east-1", "eu-west-1"), 5);
   EXPECT_EQ(prices.TransferGib("eu-west-1", "us-east-1"), 9);
+  EXPECT_EQ(prices.TransferGib("eu-west-1", "eu-west-1"), 0);
+  EXPECT_EQ(prices.TransferGib("eu-west-1", "internet"),
+            Prices().TransferGib("eu-west-1", "internet"));
   EXPECT_EQ(prices.VcpuSecond("sa-east-1"), 7);
   EXPECT_EQ(prices.VcpuSecond("eu-west-1"), 8);
   EXPECT_EQ(prices.Find("rtc_gib/eu-west-1"), 15'000'000'000);

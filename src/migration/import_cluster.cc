@@ -5,6 +5,7 @@
 
 #include "aws/kept_credentials.h"
 #include "migration/import_formats.h"
+#include "transfer/tree/glob.h"
 
 namespace longhaul {
 namespace {
@@ -31,6 +32,8 @@ constexpr std::array kDoneHere = {
     MigrationKnown{"Debug.ifVerifyMD5Twice", "every object is verified by the target's store"},
     MigrationKnown{"Debug.ChunkSize", "parts follow from the size, and may change while resumed"},
 };
+
+constexpr size_t kExcludesMax = 1'000'000;  // Each pair has its own.
 
 void RemarkUnused(const MigrationExtras& extras, const MigrationWord& line, ImportLog& log) {
   log.Remark(
@@ -69,36 +72,19 @@ std::vector<std::string> ExcludesOf(const MigrationExtras& extras, bool whole_ke
       }
       continue;
     }
-    const auto note = [&] {
-      if (used != nullptr) used->insert(line.line);
-    };
     // Against the whole of bucket/key, and '*' matches '/' as well.
     const std::string whole = bucket + "/" + folder;
-    if (pattern.starts_with(whole)) {
-      words.insert(words.end(), {"--exclude", std::string(pattern.substr(whole.size()))});
-      note();
-    } else if (pattern.starts_with('*')) {
-      if (pattern.substr(1).find_first_of("/*?[") != pattern.npos) {
-        log.Remark(ImportRemark::Kind::kDiffers, place,
-                   "could match in the bucket's name and the prefix there, and matches only names "
-                   "below " +
-                       QuotedForImport(whole) + " here",
-                   "see with --dry-run what is left out");
-      }
-      words.insert(words.end(), {"--exclude", std::string(pattern)});
-      note();
-    } else if (pattern.find_first_of("*?[") != pattern.npos) {
-      const size_t wild = pattern.find_first_of("*?[");
-      if (whole.starts_with(pattern.substr(0, wild))) {
-        log.Remark(ImportRemark::Kind::kNotCarried, place,
-                   "its wildcard reaches into the bucket's name or the prefix",
-                   "write --exclude with what follows " + QuotedForImport(whole));
-        note();
-      }
-    } else if (whole.starts_with(pattern)) {
-      log.Remark(ImportRemark::Kind::kDiffers, place, "a bare prefix matched nothing there", "");
-      note();
+    bool of_use = false;
+    for (std::string_view rest : GlobRests(pattern, whole)) {
+      if (rest.empty()) continue;  // The name of the folder itself.
+      words.insert(words.end(), {"--exclude", std::string(rest)});
+      of_use = true;
     }
+    if (pattern.find_first_of("*?[") == pattern.npos && whole.starts_with(pattern)) {
+      log.Remark(ImportRemark::Kind::kDiffers, place, "a bare prefix matched nothing there", "");
+      of_use = true;
+    }
+    if (of_use && used != nullptr) used->insert(line.line);
   }
   return words;
 }
@@ -155,6 +141,11 @@ void ImportCluster(MigrationSettings& settings, const MigrationExtras& extras, M
   for (const MigrationKnown& known : kDoneHere) {
     settings.NotCarried(known.name, known.why.empty() ? "set when it is run" : known.why,
                         known.remedy);
+  }
+  if (extras.pairs.size() * extras.ignored.size() > kExcludesMax) {
+    log.Fail(extras.ignored_file, "has too many lines for so many pairs",
+             "import the pairs in several files");
+    return;
   }
   std::set<int> used;
   for (const MigrationPair& pair : extras.pairs) {

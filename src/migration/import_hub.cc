@@ -80,8 +80,14 @@ void ImportHub(MigrationSettings& settings, MigrationPlan& plan, ImportLog& log)
   auto credentials = [&](MigrationStore& store, const char* here_name,
                          std::initializer_list<std::string_view> names, bool unsigned_without) {
     const std::string secret = AnyOf(settings, names);
-    const bool here = settings.Flag(here_name, !unsigned_without);
+    // Their command line takes a secret that is named for another account's.
+    const bool here = settings.Flag(here_name, !unsigned_without && secret.empty());
     if (here) {
+      if (!secret.empty()) {
+        settings.NotCarried(*names.begin(), std::string(here_name) +
+                                                " says the account of the "
+                                                "machine, which needs no secret");
+      }
       store.comments.emplace_back("The account of the machine: its role, or AWS_ACCESS_KEY_ID.");
       return;
     }
@@ -133,11 +139,14 @@ void ImportHub(MigrationSettings& settings, MigrationPlan& plan, ImportLog& log)
   if (AnyOf(settings, {"options.includeMetadata", "includeMetadata"}) == "false") {
     settings.Differs("includeMetadata", "headers and metadata are always carried");
   }
-  for (std::string_view name : {"srcPrefixList", "srcPrefixsListFile", "srcPrefixListBucket"}) {
-    settings.NotCarried(name, "a list of prefixes in a bucket is not read",
-                        "write a command for each prefix, or `longhaul migrate` with "
-                        "--prefix-list FILE");
+  for (std::string_view name : {"srcPrefixList", "srcPrefixsListFile"}) {
+    if (settings.Text(name).empty()) continue;
+    settings.Fail(name,
+                  "a list of prefixes in a bucket is not read, and without it all would be carried",
+                  "take it out, and carry its prefixes by `longhaul migrate` with --prefix-list "
+                  "FILE");
   }
+  settings.NotCarried("srcPrefixListBucket", "a list of prefixes in a bucket is not read");
   MigrationJob job{.source = AsFolder(command.words[1]),
                    .target = AsFolder(command.words[2]),
                    .size_only = true,

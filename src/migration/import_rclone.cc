@@ -71,7 +71,9 @@ std::string Variable(std::string_view name) {
   return variable;
 }
 
-void ImportRemote(MigrationSettings& settings, const std::string& name, MigrationPlan& plan) {
+// `variables`: of the remotes before it.
+void ImportRemote(MigrationSettings& settings, const std::string& name, MigrationPlan& plan,
+                  std::set<std::string>& variables) {
   const std::string type = settings.Text("type");
   if (type != "s3") {
     settings.NotCarried("type",
@@ -111,6 +113,9 @@ void ImportRemote(MigrationSettings& settings, const std::string& name, Migratio
   if (has_keys) {
     store.profile.clear();
     store.keys_from = Variable(name);
+    for (int number = 2; !variables.insert(store.keys_from).second; ++number) {
+      store.keys_from = Variable(name) + "_" + std::to_string(number);
+    }
     settings.Differs(
         "access_key_id", "keys are not copied into the configuration",
         "set " + store.keys_from + "_ACCESS_KEY_ID and " + store.keys_from + "_SECRET_ACCESS_KEY");
@@ -161,6 +166,7 @@ void ImportRemote(MigrationSettings& settings, const std::string& name, Migratio
 
 void ImportRclone(const std::string& file, std::vector<MigrationSetting>& settings,
                   MigrationPlan& plan, ImportLog& log) {
+  std::set<std::string> variables;
   for (size_t begin = 0; begin < settings.size();) {
     size_t end = begin;
     std::vector<MigrationSetting> remote;
@@ -168,7 +174,7 @@ void ImportRclone(const std::string& file, std::vector<MigrationSetting>& settin
       remote.push_back(settings[end++]);
     }
     MigrationSettings one(file, remote, log);
-    ImportRemote(one, settings[begin].section, plan);
+    ImportRemote(one, settings[begin].section, plan, variables);
     begin = end;
   }
   if (plan.stores().empty()) {

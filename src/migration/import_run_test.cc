@@ -104,7 +104,8 @@ TEST_F(ImportRunTest, TheClusterBecomesASyncForEachPair) {
        {"pairs.json",
         R"([{"src_bucket":"mine","src_prefix":"logs/","des_bucket":"theirs","des_prefix":"in"},
             {"src_bucket":"mine2","src_prefix":"/","des_bucket":"theirs","des_prefix":"/"}])"},
-       {"ignore.txt", "mine/logs/tmp/*\n*.bak\n*/old/*\nelsewhere/*\nmine2\n"}});
+       {"ignore.txt",
+        "mine/logs/tmp/*\n*.bak\n*/old/*\nelsewhere/*\nmine2\nmine/*.o\nm?ne/[a-m]*/x\n"}});
   ASSERT_TRUE(stores.contains("source") && stores.contains("target"));
   EXPECT_TRUE(stores.at("source").access_key_id.empty());
   EXPECT_EQ(stores.at("target").credentials, "ssm:far-account");
@@ -112,21 +113,23 @@ TEST_F(ImportRunTest, TheClusterBecomesASyncForEachPair) {
   EXPECT_THAT(Commands(),
               ElementsAre("sync source:mine/logs/ target:theirs/in/logs/ --size-only "
                           "--storage-class STANDARD_IA --exclude 'tmp/*' --exclude '*.bak' "
-                          "--exclude '*/old/*'",
+                          "--exclude '*/old/*' --exclude 'old/*' --exclude '*.o' --exclude '*/x' "
+                          "--exclude x",
                           "sync source:mine2/ target:theirs/ --size-only --storage-class "
-                          "STANDARD_IA --exclude '*.bak' --exclude '*/old/*'"));
+                          "STANDARD_IA --exclude '*.bak' --exclude '*/old/*' --exclude 'old/*'"));
   // Every worker of the cluster took part: so may every worker here.
   ASSERT_EQ(Jobs().size(), 2U);
   EXPECT_EQ(Jobs()[0].id, "job-1");
   EXPECT_EQ(Jobs()[0].source.ToString(), "source:mine/logs/");
   EXPECT_EQ(Jobs()[0].target.ToString(), "target:theirs/in/logs/");
   EXPECT_EQ(Jobs()[0].options.filter.Texts(),
-            (std::vector<std::string>{"exclude tmp/*", "exclude *.bak", "exclude */old/*"}));
+            (std::vector<std::string>{"exclude tmp/*", "exclude *.bak", "exclude */old/*",
+                                      "exclude old/*", "exclude *.o", "exclude */x", "exclude x"}));
   EXPECT_TRUE(Jobs()[0].options.compare.size_only);
   EXPECT_EQ(Jobs()[0].options.storage_class, "STANDARD_IA");
   EXPECT_EQ(Jobs()[1].source.ToString(), "source:mine2/");
   EXPECT_FALSE(Said("ignore.txt:2"));
-  EXPECT_TRUE(Said("ignore.txt:3"));
+  EXPECT_FALSE(Said("ignore.txt:3"));
   EXPECT_TRUE(Said("ignore.txt:4: 'elsewhere/*': not carried over: is about nothing"));
   EXPECT_TRUE(Said("cluster.ini:12: Mode.MaxThread"));
   EXPECT_TRUE(Said("cluster.ini:19: Debug.NewKnob: not carried over: not known"));
@@ -248,6 +251,19 @@ options:
             "source:ours/logs/ target:theirs/in/logs/");
   EXPECT_EQ(Jobs()[0].options.kms_key, "alias/copy");
   EXPECT_EQ(Jobs()[0].triggers, MigrationTriggers{});
+
+  // A secret that is named for the target is another account's.
+  std::string far(yaml);
+  far.replace(far.find("destInCurrentAccount: true"), 26, "destCredential: far-account");
+  Import({{"config.yaml", far}});
+  EXPECT_EQ(configuration_.stores.at("target").credentials, "secretsmanager:far-account");
+  Import({{"config.yaml", std::string(yaml) + "destCredential: far-account\n"}});
+  EXPECT_EQ(configuration_.stores.at("target").credentials, "");
+  EXPECT_TRUE(Said("destCredential: not carried over: destInCurrentAccount says"));
+
+  // It carried some prefixes alone: nothing is made that carries all.
+  EXPECT_THAT(Fails({{"config.yaml", std::string(yaml) + "srcPrefixsListFile: list.txt\n"}}),
+              HasSubstr("without it all would be carried"));
 
   // What it did again and again, and by events, a worker does.
   Import({{"config.yaml", std::string(yaml) + "srcEvent: CreateAndDeleteEvent\n"

@@ -82,6 +82,7 @@ class Builder {
         const Address& at = *rule.intake.inventory;
         AddListing(at.store, at.bucket, at.prefix, "s3:ListBucket", "InventoryList");
         Add(at.store, "Inventory", {"s3:GetObject"}, {Objects(at.store, at.bucket, at.prefix)});
+        AddKeysOf(at.store, at, {"kms:Decrypt"}, "InventoryDecrypt");
       }
       if (rule.local_staging) {
         AddStaging(rule.local_staging->store, rule.local_staging->bucket, LocalStagingPrefix(rule),
@@ -124,18 +125,20 @@ class Builder {
       actions.insert(actions.end(), {"s3:GetObjectRetention", "s3:GetObjectLegalHold"});
     }
     Add(store, "SourceRead", std::move(actions), {Objects(store, source.bucket, source.prefix)});
-    if (rule.filter.kms_encrypted) AddKeysOf(store, source, {"kms:Decrypt"}, "SourceDecrypt");
+    // Also where objects under such a key are left out: that they are, only a GET says.
+    AddKeysOf(store, source, {"kms:Decrypt"}, "SourceDecrypt");
   }
 
   // `store`: whose identity asks. Nobody says under which keys the objects lie, nor which one is
-  // the bucket's own: those that S3 uses for this bucket.
+  // the bucket's own, nor whose account they are of: those that S3 uses for this bucket.
   void AddKeysOf(const std::string& store, const Address& at, std::vector<std::string> actions,
                  const std::string& part) {
     const StoreSettings* settings = Find(at.store);
     if (settings == nullptr || !settings->endpoint.empty()) return;
     const std::string region = RegionOf(at.store);
     const std::string bucket = "arn:" + Partition(region) + ":s3:::" + at.bucket;
-    Add(store, part, std::move(actions), {KeyArn(region, "*")},
+    Add(store, part, std::move(actions),
+        {"arn:" + Partition(region) + ":kms:" + region + ":*:key/*"},
         {{.operation = "StringLike",
           .key = "kms:ViaService",
           .values = {"s3." + region + ".amazonaws.com*"}},
@@ -165,6 +168,7 @@ class Builder {
         {Objects(target.store, target.bucket, target.prefix)});
     if (!migration.options.kms_key.empty()) {
       AddKey(target.store, migration.options.kms_key);
+      AddKeysOf(target.store, target, {"kms:Decrypt"}, "TargetDecrypt");
     } else {
       AddKeysOf(target.store, target, kWritesUnderKey, "TargetBucketKey");
     }
@@ -201,7 +205,6 @@ class Builder {
     const std::vector<std::string> objects{Objects(store, bucket, target.to.prefix)};
     if (!writes) {
       Add(store, "TargetRead", {"s3:GetObject"}, objects);
-      // A HEAD that asks for checksums is refused without. (S3 API Reference, HeadObject.)
       AddKeysOf(store, target.to, {"kms:Decrypt"}, "TargetDecrypt");
       return;
     }
@@ -228,9 +231,12 @@ class Builder {
       }
     }
     if (!above.empty()) Add(store, "TargetAbove", {"s3:GetObject"}, std::move(above));
-    if (!target.kms_key.empty()) {
-      AddKey(store, target.kms_key);
-    } else if (target.sse != "AES256") {
+    if (!target.kms_key.empty()) AddKey(store, target.kms_key);
+    // What lies there already may be under another key, and a HEAD that asks for checksums is
+    // refused without it. (S3 API Reference, HeadObject.)
+    if (!target.kms_key.empty() || target.sse == "AES256") {
+      AddKeysOf(store, target.to, {"kms:Decrypt"}, "TargetDecrypt");
+    } else {
       AddKeysOf(store, target.to, kWritesUnderKey, "TargetBucketKey");
     }
   }
@@ -244,7 +250,8 @@ class Builder {
       return;
     }
     // No resource of IAM is an alias. (KMS Developer Guide, "Use aliases to control access".)
-    Add(store, "TargetKey", kWritesUnderKey, {KeyArn(region, "*")},
+    Add(store, "TargetKey", kWritesUnderKey,
+        {key.starts_with("arn:") ? key.substr(0, alias) + "key/*" : KeyArn(region, "*")},
         {{.operation = "ForAnyValue:StringEquals",
           .key = "kms:ResourceAliases",
           .values = {key.substr(alias)}}});
@@ -308,7 +315,7 @@ class Builder {
     for (const Rule& rule : configuration_.rules) {
       if (!rule.intake.sqs) continue;
       const AwsPlace& place = *rule.intake.sqs;
-      const std::string region = place.region.empty() ? "*" : place.region;
+      const std::string region = place.region.empty() ? names_.region : place.region;
       AddTo(IdentityOf(place), "Events",
             {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:DeleteMessage",
              "sqs:ChangeMessageVisibility"},
@@ -348,8 +355,8 @@ class Builder {
       if (!arn.starts_with("arn:")) {
         // Six characters follow the name of a secret in its ARN.
         const std::string path = arn.starts_with("/") ? arn : "/" + arn;
-        arn = secret ? ServiceArn("secretsmanager", "*", "secret:" + arn + "-??????")
-                     : ServiceArn("ssm", "*", "parameter" + path);
+        arn = secret ? ServiceArn("secretsmanager", names_.region, "secret:" + arn + "-??????")
+                     : ServiceArn("ssm", names_.region, "parameter" + path);
       }
       AddTo(who, "Keys", {secret ? "secretsmanager:GetSecretValue" : "ssm:GetParameter"},
             {std::move(arn)});

@@ -136,6 +136,8 @@ TEST(IamPolicyTest, AKeyIsNamedByWhatItIs) {
   ASSERT_EQ(alias.conditions.size(), 1U);
   EXPECT_EQ(alias.conditions[0].key, "kms:ResourceAliases");
   EXPECT_THAT(alias.conditions[0].values, ElementsAre("alias/copy"));
+  EXPECT_THAT(key("arn:aws:kms:eu-west-1:222233334444:alias/copy").resources,
+              ElementsAre("arn:aws:kms:eu-west-1:222233334444:key/*"));
   EXPECT_EQ(Find(IamPolicies(Parse(""), Names()), "TargetKey"), nullptr);
 }
 
@@ -220,13 +222,18 @@ TEST(IamPolicyTest, WhereTheBucketHasAKeyOfItsOwnItMayBeUsed) {
     const IamStatement* key = Find(policies, sid);
     ASSERT_NE(key, nullptr) << sid;
     EXPECT_THAT(key->actions, ElementsAre("kms:GenerateDataKey", "kms:Decrypt"));
+    // Of an account that may be another than this one.
+    EXPECT_THAT(key->resources, ElementsAre("arn:aws:kms:eu-west-1:*:key/*"));
     ASSERT_EQ(key->conditions.size(), 2U);
     EXPECT_THAT(key->conditions[0].values, ElementsAre("s3.eu-west-1.amazonaws.com*"));
     EXPECT_THAT(key->conditions[1].values, Contains("arn:aws:s3:::" + below));
   }
-  // A key that is named is used, and without any none is.
+  // A key that is named is used, and without any none is; what was there before is looked at.
   for (const char* target : {", kms_key: k", ", sse: AES256"}) {
-    EXPECT_EQ(Find(IamPolicies(Parse("", "", target), Names()), "TargetBucketKey"), nullptr);
+    const std::vector<IamPolicy> named = IamPolicies(Parse("", "", target), Names());
+    EXPECT_EQ(Find(named, "TargetBucketKey"), nullptr);
+    ASSERT_NE(Find(named, "TargetDecrypt"), nullptr);
+    EXPECT_THAT(Find(named, "TargetDecrypt")->actions, ElementsAre("kms:Decrypt"));
   }
   const std::vector<IamPolicy> source = IamPolicies(Parse(""), Names(true, false));
   EXPECT_EQ(Find(source, "TargetBucketKey"), nullptr);
@@ -295,6 +302,35 @@ TEST(IamPolicyTest, EventsMayBeDecrypted) {
   const std::string elsewhere =
       "    intake: { sqs: 'q?region=us-east-1&endpoint=http://127.0.0.1:1' }\n";
   EXPECT_EQ(Find(IamPolicies(Parse("", elsewhere), Names()), "EventsKey"), nullptr);
+}
+
+// What is left out because of its key is read before that is known.
+TEST(IamPolicyTest, ASourceMayBeDecryptedWhateverIsCarried) {
+  for (const char* rule : {"", "    filter: { kms_encrypted: false }\n"}) {
+    const std::vector<IamPolicy> policies = IamPolicies(Parse("", rule), Names());
+    EXPECT_NE(Find(policies, "SourceDecrypt"), nullptr) << rule;
+    EXPECT_EQ(Find(policies, "InventoryDecrypt"), nullptr);
+  }
+  const std::vector<IamPolicy> listed = IamPolicies(
+      Parse("", "    intake: { inventory: 'east:reports/inv/data/daily/' }\n"), Names());
+  EXPECT_NE(Find(listed, "InventoryDecrypt"), nullptr);
+}
+
+// Partitions have names of their own: in another one a statement says nothing.
+TEST(IamPolicyTest, NamesWithoutARegionAreOfTheEnvironments) {
+  IamNames names = Names();
+  names.region = "us-gov-west-1";
+  const std::vector<IamPolicy> policies =
+      IamPolicies(Parse("", "    intake: { sqs: app-events }\n"), names);
+  ASSERT_NE(Find(policies, "Events"), nullptr);
+  EXPECT_THAT(Find(policies, "Events")->resources,
+              ElementsAre("arn:aws-us-gov:sqs:us-gov-west-1:111122223333:app-events"));
+  Configuration kept = Parse("");
+  kept.stores.at("east").credentials = "ssm:/keys";
+  const std::vector<IamPolicy> of_kept = IamPolicies(kept, names);
+  ASSERT_NE(Find(of_kept, "Keys"), nullptr);
+  EXPECT_THAT(Find(of_kept, "Keys")->resources,
+              ElementsAre("arn:aws-us-gov:ssm:us-gov-west-1:111122223333:parameter/keys"));
 }
 
 // A star in a prefix is a star there, and a pattern in IAM.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cctype>
 #include <charconv>
 #include <pugixml.hpp>
 
@@ -309,6 +310,12 @@ std::string Below(const std::string& place, std::string_view name) {
   return place + (place.ends_with(' ') ? "" : ".") + std::string(name);
 }
 
+bool SameButForCase(std::string_view left, std::string_view right) {
+  return std::ranges::equal(left, right, [](unsigned char a, unsigned char b) {
+    return std::tolower(a) == std::tolower(b);
+  });
+}
+
 }  // namespace
 
 std::optional<ImportValue> ImportFields::Find(std::string_view name) {
@@ -350,12 +357,31 @@ std::optional<std::vector<ImportValue>> ImportFields::FindList(std::string_view 
   return items;
 }
 
-void ImportFields::Finish() {
+std::vector<std::string> ImportFields::Left() const {
+  std::vector<std::string> left;
   for (const auto& member : map_.node_->members) {
-    if (std::ranges::find(known_, member.name) != known_.end()) continue;
-    map_.log_->Remark(ImportRemark::Kind::kNotCarried,
-                      Below(map_.place_, QuotedForImport(member.name)),
-                      "this version does not know the field", "see whether it matters to you");
+    if (std::ranges::find(known_, member.name) == known_.end()) left.push_back(member.name);
+  }
+  return left;
+}
+
+void ImportFields::Finish() {
+  for (const std::string& name : Left()) {
+    const std::string place = Below(map_.place_, QuotedForImport(name));
+    const auto meant = std::ranges::find_if(
+        known_, [&](std::string_view known) { return SameButForCase(known, name); });
+    if (meant != known_.end()) {
+      map_.log_->Fail(place, "is not read", "it is spelled " + std::string(*meant));
+    } else {
+      map_.log_->Remark(ImportRemark::Kind::kNotCarried, place,
+                        "this version does not know the field", "see whether it matters to you");
+    }
+  }
+}
+
+void ImportFields::FinishWithNoneLeft(std::string_view what) {
+  for (const std::string& name : Left()) {
+    map_.log_->Fail(Below(map_.place_, QuotedForImport(name)), what, "take the rule out");
   }
 }
 

@@ -106,7 +106,8 @@ class ImportValue {
   ImportLog* log_;
 };
 
-// The fields of a map. Finding one makes it known; Finish() names the rest as not carried over.
+// The fields of a map. Finding one makes it known; Finish() names the rest as not carried over, but
+// for what is a known name in other letters, which fails the import.
 class ImportFields {
  public:
   // nullopt: it is not there (or null, in JSON).
@@ -116,12 +117,15 @@ class ImportFields {
   std::optional<std::vector<ImportValue>> FindList(std::string_view name,
                                                    std::string_view xml_name);
   void Finish();
+  // Any field that is left fails the import: `what` says why.
+  void FinishWithNoneLeft(std::string_view what);
 
   [[nodiscard]] const ImportValue& value() const { return map_; }
 
  private:
   friend class ImportValue;
   explicit ImportFields(const ImportValue& map) : map_(map) {}
+  [[nodiscard]] std::vector<std::string> Left() const;  // Names that nobody asked for.
 
   ImportValue map_;
   std::vector<std::string_view> known_;  // Of the callers' literals.

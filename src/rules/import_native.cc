@@ -36,6 +36,10 @@ class Importer {
                   "longhaul reads and writes by the credentials of its stores, not by a role of S3",
                   "give these the permissions that the guide lists");
     }
+    log_.Remark(Kind::kDiffers, file_ + ": ",
+                "S3 leaves replicas alone that S3 made; here what it replicates into the source "
+                "bucket is carried on like any other object",
+                "give such replicas a prefix of their own there, if they must not go on");
     for (const NativeRule& rule : native_.rules) Take(rule);
     return std::move(draft_);
   }

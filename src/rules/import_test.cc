@@ -123,7 +123,8 @@ TEST_F(ImportTest, ReadsV2) {
   EXPECT_EQ(target.kms_key, "arn:aws:kms:us-east-2:111122223333:key/k");
   EXPECT_EQ(target.acl, "bucket-owner-full-control");
   EXPECT_EQ(target.bucket_owner, "111122223333");
-  EXPECT_EQ(remarks_.size(), 5U);
+  EXPECT_EQ(remarks_.size(), 6U);
+  EXPECT_TRUE(Said("f: differs: S3 leaves replicas alone"));
   EXPECT_TRUE(Said("f: Role: not carried over"));
   EXPECT_TRUE(Said("f: Rules[0].SourceSelectionCriteria.ReplicaModifications: not carried over"));
   EXPECT_TRUE(Said("f: Rules[0].Destination.ReplicationTime: differs"));
@@ -300,16 +301,35 @@ TEST_F(ImportTest, PutsTargetsIntoTheirStores) {
 // A field of tomorrow may be what somebody relies on.
 TEST_F(ImportTest, NamesUnknownFields) {
   Import(R"({"ReplicationConfiguration": {"Role": "", "Colour": 1, "Rules": [
-      {"ID": "r", "Status": "Enabled", "Filter": {"Size": 1}, "Speed": {"a": "b"},
+      {"ID": "r", "Status": "Enabled", "Filter": {}, "Speed": {"a": "b"},
        "SourceSelectionCriteria": {"Moon": {"Status": "Enabled"}},
        "DeleteMarkerReplication": {"Status": "Disabled", "X": 1},
        "Destination": {"Bucket": "arn:aws:s3:::acme-copy", "Shade": "x",
                        "Metrics": {"Status": "Enabled", "Y": 2}}}]}, "ResponseMetadata": {}})");
   for (const char* place :
-       {"f: 'Colour'", "f: 'ResponseMetadata'", "f: Rules[0].Filter.'Size'", "f: Rules[0].'Speed'",
+       {"f: 'Colour'", "f: 'ResponseMetadata'", "f: Rules[0].'Speed'",
         "f: Rules[0].SourceSelectionCriteria.'Moon'", "f: Rules[0].DeleteMarkerReplication.'X'",
         "f: Rules[0].Destination.'Shade'", "f: Rules[0].Destination.Metrics.'Y'"}) {
     EXPECT_TRUE(Said(std::string(place) + ": not carried over: ")) << place;
+  }
+}
+
+// What narrows a rule is never left out.
+TEST_F(ImportTest, UnknownConditionsFail) {
+  const std::string all = Fails(R"({"Role": "", "Rules": [
+      {"ID": "a", "Status": "Enabled", "Filter": {"Size": 1},
+       "Destination": {"Bucket": "arn:aws:s3:::acme-copy"}},
+      {"ID": "b", "Status": "Enabled", "Filter": {"And": {"Prefix": "p", "Labels": []}},
+       "Destination": {"Bucket": "arn:aws:s3:::acme-copy"}},
+      {"ID": "c", "Status": "Enabled", "Filter": {"Tag": {"Key": "k", "Value": "v", "Not": true}},
+       "Destination": {"Bucket": "arn:aws:s3:::acme-copy"}},
+      {"ID": "d", "Status": "Enabled", "filter": {"Prefix": "logs/"},
+       "Destination": {"Bucket": "arn:aws:s3:::acme-copy"}}]})");
+  for (const char* line :
+       {"f: Rules[0].Filter.'Size': is a condition that this version does not know",
+        "f: Rules[1].Filter.And.'Labels': is a condition", "f: Rules[2].Filter.Tag.'Not': is a",
+        "f: Rules[3].'filter': is not read: it is spelled Filter"}) {
+    EXPECT_NE(all.find(line), std::string::npos) << line << "\n" << all;
   }
 }
 

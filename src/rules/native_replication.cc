@@ -18,6 +18,8 @@ constexpr size_t kIdBytesMax = 255;
 constexpr size_t kPrefixBytesMax = 1'024;
 constexpr size_t kTagsMax = 10;
 constexpr int kMinutesMax = 30 * 24 * 60;
+constexpr char kCondition[] =
+    "is a condition that this version does not know, and without it more would be replicated";
 
 // {"Status": "Enabled"}
 std::optional<bool> ReadStatus(ImportFields& fields) {
@@ -59,7 +61,7 @@ void ReadTag(const ImportValue& value, NativeRule& rule) {
   std::optional<std::string> name = key ? key->Text() : std::nullopt;
   std::optional<ImportValue> text = fields->Require("Value");
   std::optional<std::string> tag = text ? text->Text() : std::nullopt;
-  fields->Finish();
+  fields->FinishWithNoneLeft(kCondition);
   if (!name || !tag) return;
   if (name->empty() || name->size() > 128 * 4) key->Fail("a tag's name has 1 to 128 characters");
   if (tag->size() > 256 * 4) text->Fail("a tag's value has up to 256 characters");
@@ -78,21 +80,26 @@ void ReadFilter(ImportFields& rule_fields, NativeRule& rule) {
     ++kinds;
     ReadPrefix(*fields, rule);
   }
-  if (std::optional<ImportValue> tag = fields->Find("Tag")) {
-    ++kinds;
-    ReadTag(*tag, rule);
+  // CloudFormation calls them otherwise.
+  for (std::string_view name : {"Tag", "TagFilter"}) {
+    if (std::optional<ImportValue> tag = fields->Find(name)) {
+      ++kinds;
+      ReadTag(*tag, rule);
+    }
   }
   std::optional<ImportValue> both = fields->Find("And");
   if (std::optional<ImportFields> inner = both ? both->Fields() : std::nullopt) {
     ++kinds;
     ReadPrefix(*inner, rule);
-    if (auto tags = inner->FindList("Tags", "Tag")) {
+    auto tags = inner->FindList("Tags", "Tag");
+    if (!tags) tags = inner->FindList("TagFilters", "TagFilter");
+    if (tags) {
       for (const ImportValue& tag : *tags) ReadTag(tag, rule);
       if (tags->size() > kTagsMax) both->Fail("asks for more than 10 tags, which no object has");
     }
-    inner->Finish();
+    inner->FinishWithNoneLeft(kCondition);
   }
-  fields->Finish();
+  fields->FinishWithNoneLeft(kCondition);
   if (kinds > 1) value->Fail("has more than one of Prefix, Tag and And", "put them into one And");
 }
 

@@ -1,6 +1,8 @@
 #include "transfer/tree/glob.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 namespace longhaul {
 
@@ -29,6 +31,12 @@ bool MatchSet(std::string_view pattern, size_t& at, char c) {
   return found != negated;
 }
 
+// Whether `c` is matched by what stands at `at`, which is no star; moves `at` behind it.
+bool MatchOne(std::string_view pattern, size_t& at, char c) {
+  const char one = pattern[at++];
+  return one == '[' ? MatchSet(pattern, at, c) : one == '?' || one == c;
+}
+
 }  // namespace
 
 // Linear backtracking: only the last star is ever tried again.
@@ -43,16 +51,8 @@ bool GlobMatches(std::string_view pattern, std::string_view text) {
       star_text = t;
       continue;
     }
-    size_t next = p + 1;
-    bool matches = false;
-    if (p < pattern.size()) {
-      if (pattern[p] == '[') {
-        matches = MatchSet(pattern, next, text[t]);
-      } else {
-        matches = pattern[p] == '?' || pattern[p] == text[t];
-      }
-    }
-    if (matches) {
+    size_t next = p;
+    if (p < pattern.size() && MatchOne(pattern, next, text[t])) {
       p = next;
       ++t;
     } else if (star != std::string_view::npos) {
@@ -64,6 +64,21 @@ bool GlobMatches(std::string_view pattern, std::string_view text) {
   }
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();
+}
+
+std::vector<std::string_view> GlobRests(std::string_view pattern, std::string_view head) {
+  std::set<size_t> at{0};
+  for (char c : head) {
+    std::set<size_t> next;
+    for (size_t p : at) {
+      for (; p < pattern.size() && pattern[p] == '*'; ++p) next.insert(p);
+      if (p < pattern.size() && MatchOne(pattern, p, c)) next.insert(p);
+    }
+    at = std::move(next);
+  }
+  std::vector<std::string_view> rests;
+  for (size_t p : at) rests.push_back(pattern.substr(p));
+  return rests;
 }
 
 }  // namespace longhaul
