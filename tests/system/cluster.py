@@ -21,8 +21,8 @@ import boto3
 
 from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_equal, check_no_uploads,
                      check_staging_empty, differences, free_port, keys_of, make_buckets, rule,
-                     staged, step, wait_until)
-from kill9 import Watcher, Writer, listener, sizes
+                     sizes_of, staged, step, wait_until)
+from kill9 import Watcher, Writer, listener
 
 # Of DynamoDB alone; Local takes letters and digits. The stores have keys of their own.
 KEYS = {"AWS_ACCESS_KEY_ID": "longhaultest"}
@@ -174,7 +174,7 @@ def main(kills: int, processes: int, down_seconds: float, where: str) -> None:
         def at_rest() -> bool:
             for name, process in members.items():
                 check(process.running(), f"{name} ended: {process.output()[-3000:]}")
-            if staged(target) or sizes(source.s3, "data") != sizes(target.s3, "copy"):
+            if staged(target) or sizes_of(source.s3, "data") != sizes_of(target.s3, "copy"):
                 return False
             if differences(source.s3, "data", target.s3, "copy"):
                 return False

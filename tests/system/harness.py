@@ -487,11 +487,15 @@ def put_all(s3, bucket: str, all_things: list[Thing], threads: int = 8) -> None:
 
 
 def keys_of(s3, bucket: str, prefix: str = "") -> list[str]:
+    return [*sizes_of(s3, bucket, prefix)]
+
+
+def sizes_of(s3, bucket: str, prefix: str = "") -> dict[str, int]:
     found = plain_of(s3).keys(bucket, prefix)
     if found is None:
-        found = []
+        found = {}
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            found += [entry["Key"] for entry in page.get("Contents", [])]
+            found |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", [])}
     return found
 
 

@@ -13,9 +13,9 @@ import sys
 import threading
 import time
 
-from harness import (World, check, check_equal, check_no_uploads, check_staging_empty,
-                     differences, free_port, keys_of, make_buckets, rule, staged, step,
-                     wait_until)
+from harness import (Thing, World, check, check_equal, check_no_uploads, check_staging_empty,
+                     differences, free_port, keys_of, make_buckets, plain_of, put_all, rule,
+                     sizes_of, staged, step, wait_until)
 
 KEYS = 400
 LARGE = 12_000_000  # Travels alone, in parts.
@@ -50,9 +50,8 @@ class Writer(threading.Thread):
                 if size == LARGE and not self.large:
                     size = SIZES[-2]
                 rest = head * (size // len(head)) if self.shrinks else self.random.randbytes(size)
-                self.s3.put_object(
-                    Bucket="data", Key=key, Body=head + rest,
-                    Metadata={"count": str(self.counts[key])})
+                put_all(self.s3, "data", [Thing(
+                    key, head + rest, {"Metadata": {"count": str(self.counts[key])}})], 1)
             self.operations += 1
             time.sleep(self.random.expovariate(1 / 0.03))
 
@@ -62,7 +61,7 @@ class Watcher(threading.Thread):
 
     def __init__(self, server, stop: threading.Event):
         super().__init__(daemon=True)
-        self.s3, self.stop = server.s3, stop
+        self.plain, self.stop = plain_of(server.s3), stop
         self.seen: dict[str, int] = {}
         self.reads = 0
         self.stale: list[str] = []
@@ -71,23 +70,14 @@ class Watcher(threading.Thread):
         random_ = random.Random(5)
         while not self.stop.is_set():
             key = f"{random_.randrange(3)}/{random_.randrange(KEYS):04}"
-            try:
-                count = int(self.s3.head_object(Bucket="copy", Key=key)["Metadata"]["count"])
-            except self.s3.exceptions.ClientError:
-                count = None
-            if count is not None:
+            found = self.plain.request("HEAD", "copy", key)
+            if found is not None:
+                count = int(found[0]["x-amz-meta-count"])
                 if count < self.seen.get(key, 0):
                     self.stale.append(f"{key}: {count} after {self.seen[key]}")
                 self.seen[key] = max(count, self.seen.get(key, 0))
                 self.reads += 1
             time.sleep(0.02)
-
-
-def sizes(s3, bucket: str) -> dict[str, int]:
-    found = {}
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        found |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", [])}
-    return found
 
 
 @contextlib.contextmanager
@@ -175,7 +165,7 @@ def main(kills: int) -> None:
         def settled() -> bool:
             for role, process in roles.items():
                 check(process.running(), f"{role} ended: {process.output()[-3000:]}")
-            if staged(target) or sizes(source.s3, "data") != sizes(target.s3, "copy"):
+            if staged(target) or sizes_of(source.s3, "data") != sizes_of(target.s3, "copy"):
                 return False  # Known without reading anything.
             return not differences(source.s3, "data", target.s3, "copy")
 

@@ -98,9 +98,10 @@ class PlainS3:
                 self._forget()
         return None
 
-    def keys(self, bucket: str, prefix: str) -> list[str] | None:
+    def keys(self, bucket: str, prefix: str = "") -> dict[str, int] | None:
+        """The sizes of what is there."""
         query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
-        found: list[str] = []
+        found: dict[str, int] = {}
         while True:
             answer = self.request("GET", bucket, query=query)
             if answer is None:
@@ -108,8 +109,10 @@ class PlainS3:
             page = xml.etree.ElementTree.fromstring(answer[1])
             space = page.tag[:page.tag.index("}") + 1] if page.tag.startswith("{") else ""
             encoded = page.findtext(space + "EncodingType") == "url"
-            keys = [entry.findtext(space + "Key") for entry in page.iterfind(space + "Contents")]
-            found += map(urllib.parse.unquote_plus, keys) if encoded else keys
+            for entry in page.iterfind(space + "Contents"):
+                key = entry.findtext(space + "Key")
+                found[urllib.parse.unquote_plus(key) if encoded else key] = int(
+                    entry.findtext(space + "Size"))
             if page.findtext(space + "IsTruncated") != "true":
                 return found
             query["continuation-token"] = page.findtext(space + "NextContinuationToken")

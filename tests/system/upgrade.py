@@ -13,8 +13,8 @@ import threading
 import time
 
 from harness import (BINARY, World, check, check_equal, check_no_uploads, check_staging_empty,
-                     differences, keys_of, staged, step, wait_until)
-from kill9 import Watcher, Writer, sizes, stores_and_config
+                     differences, keys_of, sizes_of, staged, step, wait_until)
+from kill9 import Watcher, Writer, stores_and_config
 
 SECONDS = 12  # Of each pair of versions.
 
@@ -73,7 +73,7 @@ def main(old: str, where: str) -> None:
         def settled() -> bool:
             for role, process in running.items():
                 check(process.running(), f"{role} ended: {process.output()[-3000:]}")
-            return (not staged(target) and sizes(source.s3, "data") == sizes(target.s3, "copy")
+            return (not staged(target) and sizes_of(source.s3, "data") == sizes_of(target.s3, "copy")
                     and not differences(source.s3, "data", target.s3, "copy"))
 
         wait_until(settled, 300, "both sides equal and staging empty", every=3)
