@@ -142,11 +142,13 @@ void AskBackFlags::Declare(FlagSet& flags) {
                 1, 365, days);
   flags.Switch({.name = "wait",
                 .help = "With --ask-back: wait until all are there, and restore. Without it the "
-                        "exit code is 5 as long as they are not."},
+                        "exit code is 5 as long as they are not.",
+                .of_environment = false},
                wait);
   flags.Parsed({.name = "max-cost",
                 .help = "With --ask-back: ask for nothing where all of it costs more.",
-                .value_name = "DOLLARS"},
+                .value_name = "DOLLARS",
+                .of_environment = false},
                [this](std::string_view text) -> Result<void> {
                  Result<int64_t> pico = ParsePicoDollars(text);
                  if (!pico) return pico.error();

@@ -80,11 +80,13 @@ class DoctorCommand : public Command {
     flags.Choice({.name = "roles",
                   .help = "The roles of the process whose rights are tried. Default: both of "
                           "rules; of a configuration without rules migrations.",
-                  .value_name = "ROLES"},
+                  .value_name = "ROLES",
+                  .of_environment = false},
                  {"source,target", "source", "target", "migrations"}, roles_);
     flags.Duration({.name = "timeout",
                     .help = "How long one request is tried before it has failed. Default: 10s.",
-                    .value_name = "DURATION"},
+                    .value_name = "DURATION",
+                    .of_environment = false},
                    timeout_);
   }
 

@@ -28,7 +28,8 @@ std::string RegionOf(RunContext& context, const AwsPlace& place, std::string ser
 
 // Names under which rights are not judged: IAM goes by the access point and its bucket. (S3 User
 // Guide, "Configuring IAM policies for using access points".)
-std::set<std::string> AliasesOf(const Configuration& configuration) {
+std::set<std::string> AliasesOf(const Configuration& configuration,
+                                const std::vector<Migration>& migrations) {
   std::set<std::string> aliases;
   auto add = [&](const Address& address) {
     if (address.bucket.ends_with("-s3alias")) aliases.insert(address.bucket);
@@ -40,6 +41,10 @@ std::set<std::string> AliasesOf(const Configuration& configuration) {
       add(target.to);
       add(target.staging);
     }
+  }
+  for (const Migration& migration : migrations) {
+    add(migration.source);
+    add(migration.target);
   }
   return aliases;
 }
@@ -131,15 +136,13 @@ class IamPolicyCommand : public Command {
     if (of_rules && *alarms && (*alarms)->topic) names.alarm_topic = (*alarms)->topic->arn;
     const std::vector<IamPolicy> policies = IamPolicies(configuration, names);
     Output& output = context.output();
-    for (const std::string& alias : AliasesOf(configuration)) {
-      output.Problem(
-          Message("alias")
-              .With("bucket", alias)
-              .Says(
-                  alias +
-                  " is the alias of an access point, whose ARN and bucket nothing here says: write "
-                  "them in place of arn:…:s3:::" +
-                  alias + " in what follows"));
+    for (const std::string& alias : AliasesOf(configuration, names.migrations)) {
+      const std::string what =
+          alias +
+          " is the alias of an access point, whose ARN and bucket nothing here "
+          "says: write them in place of arn:…:s3:::" +
+          alias + " in what follows";
+      output.Problem(Message("alias").With("bucket", alias).Says(what));
     }
     for (const IamPolicy& policy : policies) {
       // One alone is a file for `aws iam put-role-policy`.

@@ -53,7 +53,8 @@ class MigrateWorkerCommand : public Command {
                 .help = "The roles of this process, separated by commas: finder, worker. "
                         "Default: both.",
                 .value_name = "ROLES",
-                .offers = "finder worker finder,worker"},
+                .offers = "finder worker finder,worker",
+                .of_environment = false},
                roles_);
     flags.Switch(
         {.name = "until-done", .help = "End when nothing is left to be done.", .alias = "once"},

@@ -85,7 +85,8 @@ class ReplicateCommand : public Command {
     flags.Duration({.name = "timeout",
                     .help = "With --once: give up when nothing goes forward for this long. "
                             "Default: 5m.",
-                    .value_name = "DURATION"},
+                    .value_name = "DURATION",
+                    .of_environment = false},
                    timeout_);
     flags.Number({.name = "price-per-gib",
                   .help = "US dollars for a GiB between the regions, for the money saved. "

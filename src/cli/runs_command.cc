@@ -70,12 +70,12 @@ class RunsListCommand : public Command {
   [[nodiscard]] CommandHelp help() const override {
     return {
         .name = "runs ls",
-        .summary = "list runs of sync, cp and restores, newest first",
+        .summary = "list runs of sync, cp, mv and restores, newest first",
         .description =
             "Lists the runs that this machine's state file knows, with what they did. A run "
             "is running, killed (its process is gone), stopped (by a signal or by a store that "
             "refused), failed (all was tried, some objects failed) or done. Those that are "
-            "done are forgotten after 30 days.",
+            "done are forgotten after 30 days, or when 200 newer ones are there.",
         .examples = {{"All runs", "longhaul runs ls"}, {"For a script", "longhaul runs ls --json"}},
         .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }

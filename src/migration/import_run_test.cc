@@ -354,6 +354,19 @@ role_session_name = nightly
               HasSubstr("rclone config show"));
 }
 
+// Else one account's keys would serve both.
+TEST_F(ImportRunTest, RemotesOfNamesThatAreAlikeHaveKeysOfTheirOwn) {
+  std::string text;
+  for (const char* name : {"a b", "a-b", "A_B"}) {
+    text += "[" + std::string(name) + "]\ntype = s3\nprovider = AWS\naccess_key_id = A\n";
+  }
+  EXPECT_EQ(Import({{"rclone.conf", text}}).size(), 3u);
+  for (const char* variable :
+       {"${A_B_ACCESS_KEY_ID}", "${A_B_2_ACCESS_KEY_ID}", "${A_B_3_ACCESS_KEY_ID}"}) {
+    EXPECT_THAT(yaml_, HasSubstr(variable));
+  }
+}
+
 TEST_F(ImportRunTest, NothingIsDroppedInSilence) {
   // Each setting of each format that is not in a store or a command line is named.
   for (const ImportFile& file : {ImportFile{"a", std::string(kCluster) + "[More]\nthing = 1\n"},

@@ -111,7 +111,7 @@ void ConfigurationReader::ReadCache(const YamlValue& value, CacheSettings& cache
     fields->Duration("ttl", cache.ttl, 60s, std::chrono::hours(366 * 24));
   }
   uint64_t budget = 0;
-  if (fields->Size("budget", budget, 1, 1ULL << 60)) {
+  if (fields->Size("budget", budget, 0, 1ULL << 60)) {
     cache.budget_bytes = budget;
     const std::optional<YamlValue> value = fields->Find("budget");
     if (Result<uint64_t> sound = ParseCacheBudget(value->node().text); !sound) {

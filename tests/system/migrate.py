@@ -263,15 +263,19 @@ def shared(world: World, config, aws: InAws, source, target, small: int) -> None
     step("ok: runs that share lanes")
 
 
-def stopped(world: World, config, small: int) -> None:
+def stopped(world: World, config, target) -> None:
     """Who waits for a run that somebody else stops is not told that all of it is there."""
     words = ("source:data/in/", "target:copy/stopped/", "--run", "stopped", "--exclude",
              "giant.bin", "--config", config)
     waiting = world.start("migrate", "start", *words, "--wait", "--transfers", "1")
-    wait_until(lambda: "started" in waiting.output(), 60, "the run has started")
-    wait_until(lambda: status(world, config, "stopped")["listed"] >= small // 2, 120,
-               "half is listed")
-    world.run("migrate", "stop", "stopped", "--config", config).expect(0)
+    wait_until(lambda: keys_of(target.s3, "copy", "stopped/"), 120, "it copies", every=0.02)
+    # However fast it is: nothing arrives until it is stopped.
+    target.processes[0].send_signal(signal.SIGSTOP)
+    try:
+        world.run("migrate", "stop", "stopped", "--config", config).expect(0)
+        time.sleep(3)  # A worker looks every second.
+    finally:
+        target.processes[0].send_signal(signal.SIGCONT)
     waiting.wait(120).expect(1, "has not finished: somebody stopped it")
     check(status(world, config, "stopped")["pending"] > 0, "nothing was left to be stopped")
     world.run("migrate", "start", *words, "--wait").expect(0)
@@ -417,7 +421,7 @@ def main(size: dict, make_places=Embedded) -> None:
 
         if make_places is InAws:
             shared(world, config, places, source, target, size["small"])
-        stopped(world, config, size["small"])
+        stopped(world, config, target)
         live(world, source, target)
         if size["seconds"] == LONG["seconds"]:
             cpu_beside_sync(world, target, config, size["small"] + 1)

@@ -641,6 +641,9 @@ Async<TargetRole::Handled> TargetRole::ReportCorrupt(TargetContext& target,
                          .reason = error.Describe(),
                          .keys_known = keys != nullptr};
   if (keys != nullptr) receipt.reread = *keys;
+  // It may have been refused, by who had not its key, before it was seen that it is damaged.
+  Result<void> forgotten = co_await SettleParked(target, staged, receipt.reread);
+  if (!forgotten) co_return forgotten.error();
   Result<void> written = co_await WriteReceipt(target, std::move(receipt));
   if (!written) co_return written.error();
   context_.observer.OnOutcome(

@@ -273,6 +273,28 @@ TEST(TargetRoleTest, CorruptionElsewhereIsNotBlamedOnTheArchive) {
   }
 }
 
+// Who had not its key refused it; who has finds that it is damaged, and it goes.
+TEST(TargetRoleTest, ARefusedArchiveThatIsDamagedIsNotRecordedAnyMore) {
+  ReplicationWorld world;
+  world.Put("a", std::string(100'000, 'x'));
+  ASSERT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+  const std::set<std::string> staged = world.Staged();
+  ASSERT_EQ(staged.size(), 1u);
+  const std::string& key = *staged.begin();
+  const size_t name = key.rfind('/') + 1;
+  ParkedKey row{.target = "t0",
+                .archive = key.substr(name, key.find('.', name) - name),
+                .op = "archive",
+                .reason = "the archive is sealed with the unknown key 12"};
+  row.when = world.world.clock.Now();
+  ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+  ASSERT_EQ(world.world.Run(CountParkedArchives(world.state, "r", "t0", 10)), 1u);
+  world.target().backend->CorruptStored("staging", key, 300);
+  EXPECT_EQ(world.RunOnce({.timeout = 60s}).corrupt_archives, 1);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  EXPECT_EQ(world.world.Run(CountParkedArchives(world.state, "r", "t0", 10)), 0u);
+}
+
 // Thousands of archives may wait: who is asked to stop must not apply all of them first.
 TEST(TargetRoleTest, StopsBetweenTwoArchives) {
   ReplicationWorld world;
