@@ -273,7 +273,7 @@ def stopped(world: World, config, target) -> None:
     target.processes[0].send_signal(signal.SIGSTOP)
     try:
         world.run("migrate", "stop", "stopped", "--config", config).expect(0)
-        time.sleep(3)  # A worker looks every second.
+        time.sleep(5)  # A worker looks every 2 s.
     finally:
         target.processes[0].send_signal(signal.SIGCONT)
     waiting.wait(120).expect(1, "has not finished: somebody stopped it")
