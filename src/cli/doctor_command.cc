@@ -427,7 +427,7 @@ class DoctorCommand : public Command {
     Result<void> tried = co_await doctor.ListUploads();
     const bool other_keys = !migration.options.kms_key.empty() &&
                             context.configuration()->stores.at(to.store).endpoint.empty();
-    if (tried && other_keys) tried = co_await doctor.ReadFirst(false, true);
+    if (tried && other_keys) tried = co_await doctor.ReadUnderOtherKeys();
     if (tried) tried = co_await doctor.ReadUnknown(true);
     if (!tried) co_return tried;
     co_return co_await doctor.Write({.deletes = false,
@@ -560,7 +560,7 @@ class DoctorCommand : public Command {
     if (tried) tried = co_await doctor.ListUploads();
     // What lies there already may be under another key than this one.
     const bool other_keys = keys && (!target.kms_key.empty() || target.sse == "AES256");
-    if (tried && other_keys) tried = co_await doctor.ReadFirst(false, true);
+    if (tried && other_keys) tried = co_await doctor.ReadUnderOtherKeys();
     if (tried) tried = co_await doctor.ReadUnknown(replicas);
     if (tried && target.object_lock) tried = co_await doctor.ReadLocks();
     if (tried) tried = co_await doctor.Look(std::move(above));

@@ -37,9 +37,11 @@ std::set<std::string> AliasesOf(const Configuration& configuration,
   for (const Rule& rule : configuration.rules) {
     add(rule.source);
     if (rule.local_staging) add(*rule.local_staging);
+    if (rule.intake.inventory) add(*rule.intake.inventory);
     for (const Target& target : rule.targets) {
       add(target.to);
       add(target.staging);
+      if (target.take_over) add(target.take_over->from);
     }
   }
   for (const Migration& migration : migrations) {
@@ -116,7 +118,12 @@ class IamPolicyCommand : public Command {
       names.regions[name] = RegionOfStore(context, settings);
     }
     Result<std::string> region = FindAwsRegion("", ProcessEnvironment());
-    if (region && !region->empty()) names.region = *region;
+    if (region && !region->empty()) names.kept_region = *region;
+    // Queues of events are where their clients find them: in the region of a profile, too.
+    Configuration resolved = configuration;
+    for (Rule& rule : resolved.rules) {
+      if (rule.intake.sqs) rule.intake.sqs->region = RegionOf(context, *rule.intake.sqs, "sqs");
+    }
     if (configuration.queue.sqs) {
       names.queue_region = RegionOf(context, *configuration.queue.sqs, "sqs");
       const SqsQueueOptions options = SqsOptionsOf(configuration);
@@ -134,7 +141,7 @@ class IamPolicyCommand : public Command {
         [&](std::string_view name) { return context.console().Environment(std::string(name)); });
     if (!alarms) co_return alarms.error();
     if (of_rules && *alarms && (*alarms)->topic) names.alarm_topic = (*alarms)->topic->arn;
-    const std::vector<IamPolicy> policies = IamPolicies(configuration, names);
+    const std::vector<IamPolicy> policies = IamPolicies(resolved, names);
     Output& output = context.output();
     for (const std::string& alias : AliasesOf(configuration, names.migrations)) {
       const std::string what =

@@ -83,15 +83,6 @@ TEST_F(MigrationsOnlyTest, ThePolicyReadsTheSourceAndWritesTheTarget) {
   EXPECT_TRUE(Says("rules: there is none; for its migrations: --role migrations")) << console.error;
 }
 
-TEST_F(MigrationsOnlyTest, ThePolicyOfAnAliasIsToldOf) {
-  Configure(
-      "stores:\n  east: { type: s3, region: us-east-1 }\n  west: { type: s3, region: eu-west-1 }\n",
-      "east:reports-abc-s3alias/in/", "west:copy/out/");
-  EXPECT_EQ(Run({"iam-policy"}), 0) << console.error;
-  EXPECT_TRUE(console.error.contains("reports-abc-s3alias is the alias of an access point"))
-      << console.error;
-}
-
 TEST_F(MigrationsOnlyTest, TheDoctorTriesBothEnds) {
   EXPECT_EQ(Run({"doctor"}), 0) << console.error << console.out;
   EXPECT_TRUE(Says("source disk:a/in/")) << console.out;

@@ -266,6 +266,21 @@ Async<void> StoreDoctor::ReadFirst(bool whole, bool decrypts) {
   co_return Ok();
 }
 
+Async<void> StoreDoctor::ReadUnderOtherKeys() {
+  Result<ListPage> page =
+      co_await store_.List({.bucket = bucket_, .prefix = prefix_, .count_max = 1});
+  if (!page || page->objects.empty()) co_return Ok();
+  const ListedObject& object = page->objects.front();
+  GetRequest get{.bucket = bucket_, .key = object.key};
+  if (object.size_bytes > 0) get.range = ByteRange{.offset_bytes = 0, .size_bytes = 1};
+  Result<ObjectStream> stream = co_await store_.Get(get);
+  if (!stream && !SaysAbsent(stream.error())) {
+    Fail("read what lies there already", "s3:GetObject", stream.error());
+  }
+  if (stream && stream->info.kms_encrypted) Add("read what lies there already", "kms:Decrypt");
+  co_return Ok();
+}
+
 Async<void> StoreDoctor::ReadUnknown(bool tags) {
   const std::string key = UnknownKey();
   SystemTime answered{};

@@ -57,6 +57,9 @@ class StoreDoctor {
   // its tags, and in its version where there are any. `decrypts`: objects under keys of KMS are
   // read as well; where that one is under none it is said that this was not tried.
   Async<void> ReadFirst(bool whole, bool decrypts = false);
+  // Of a target whose objects are written under a key that is named: reads the first that lies
+  // there, which may be under another one. Where it is under none, nothing is said.
+  Async<void> ReadUnderOtherKeys();
   // The rights to read, at a key that is not there.
   Async<void> ReadUnknown(bool tags);
   // The rights to see the locks of objects, without which they look as if they had none.

@@ -232,6 +232,38 @@ TEST(StoreDoctorTest, SaysThatKeysOfKmsWereNotTried) {
   }
 }
 
+// A replica of before, under another key than the rule writes with, has to be looked at.
+TEST(StoreDoctorTest, WhatLiesAtATargetMayBeUnderAnotherKey) {
+  testing::FakeWorld world;
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  backend->buckets["out"].created = world.clock.Now();
+  const Error denied{.kind = ErrorKind::kDenied,
+                     .message = "not authorized to perform: kms:Decrypt on resource: arn:aws:kms:a",
+                     .code = "AccessDenied",
+                     .http_status = 403};
+  auto read = [&](std::optional<StoreOperation> denies) {
+    Denies plan(denies, denied);
+    MemoryStore store(world.runtime, backend, &plan);
+    std::vector<DoctorCheck> checks;
+    StoreDoctor doctor(world.runtime, store, "target", "out", "", checks);
+    EXPECT_TRUE(world.Run(doctor.ReadUnderOtherKeys()));
+    return checks;
+  };
+  EXPECT_TRUE(read({}).empty()) << "nothing lies there";
+  MemoryStore store(world.runtime, backend, nullptr);
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = "out", .key = "a"}, "text")));
+  EXPECT_TRUE(read({}).empty()) << "under no key";
+  PutRequest under_key{.bucket = "out", .key = "a"};
+  under_key.kms_key = "other";
+  ASSERT_TRUE(world.Run(PutText(store, under_key, "text")));
+  std::vector<DoctorCheck> checks = read({});
+  ASSERT_EQ(checks.size(), 1u);
+  EXPECT_EQ(checks[0].action + " " + std::string(ToString(checks[0].state)), "kms:Decrypt ok");
+  checks = read(StoreOperation::kGet);
+  ASSERT_EQ(checks.size(), 1u);
+  EXPECT_EQ(checks[0].action + " " + std::string(ToString(checks[0].state)), "kms:Decrypt failed");
+}
+
 // Who is told "access denied" without a word of what cannot mend it.
 TEST(StoreDoctorTest, NamesTheRightThatIsMissing) {
   const std::pair<StoreOperation, const char*> kRights[] = {

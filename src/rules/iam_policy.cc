@@ -315,7 +315,7 @@ class Builder {
     for (const Rule& rule : configuration_.rules) {
       if (!rule.intake.sqs) continue;
       const AwsPlace& place = *rule.intake.sqs;
-      const std::string region = place.region.empty() ? names_.region : place.region;
+      const std::string region = place.region.empty() ? "*" : place.region;
       AddTo(IdentityOf(place), "Events",
             {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:DeleteMessage",
              "sqs:ChangeMessageVisibility"},
@@ -355,8 +355,8 @@ class Builder {
       if (!arn.starts_with("arn:")) {
         // Six characters follow the name of a secret in its ARN.
         const std::string path = arn.starts_with("/") ? arn : "/" + arn;
-        arn = secret ? ServiceArn("secretsmanager", names_.region, "secret:" + arn + "-??????")
-                     : ServiceArn("ssm", names_.region, "parameter" + path);
+        arn = secret ? ServiceArn("secretsmanager", names_.kept_region, "secret:" + arn + "-??????")
+                     : ServiceArn("ssm", names_.kept_region, "parameter" + path);
       }
       AddTo(who, "Keys", {secret ? "secretsmanager:GetSecretValue" : "ssm:GetParameter"},
             {std::move(arn)});

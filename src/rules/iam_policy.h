@@ -47,7 +47,7 @@ struct IamNames {
   std::vector<Migration> migrations{};           // Those that it works on.
   std::string account = "*";                     // 12 digits.
   std::map<std::string, std::string> regions{};  // Of stores; missing or empty: any.
-  std::string region = "*";  // Where keys are kept, and queues of events that name none.
+  std::string kept_region = "*";                 // Where `credentials` of stores are kept.
   std::string queue_region = "*";
   std::string state_region = "*";
   std::string alarm_topic{};  // The ARN of the topic of `alarms:`; empty: none.

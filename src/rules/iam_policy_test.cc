@@ -317,19 +317,14 @@ TEST(IamPolicyTest, ASourceMayBeDecryptedWhateverIsCarried) {
 }
 
 // Partitions have names of their own: in another one a statement says nothing.
-TEST(IamPolicyTest, NamesWithoutARegionAreOfTheEnvironments) {
+TEST(IamPolicyTest, KeysAreKeptInThePartitionOfTheirRegion) {
   IamNames names = Names();
-  names.region = "us-gov-west-1";
-  const std::vector<IamPolicy> policies =
-      IamPolicies(Parse("", "    intake: { sqs: app-events }\n"), names);
-  ASSERT_NE(Find(policies, "Events"), nullptr);
-  EXPECT_THAT(Find(policies, "Events")->resources,
-              ElementsAre("arn:aws-us-gov:sqs:us-gov-west-1:111122223333:app-events"));
+  names.kept_region = "us-gov-west-1";
   Configuration kept = Parse("");
   kept.stores.at("east").credentials = "ssm:/keys";
-  const std::vector<IamPolicy> of_kept = IamPolicies(kept, names);
-  ASSERT_NE(Find(of_kept, "Keys"), nullptr);
-  EXPECT_THAT(Find(of_kept, "Keys")->resources,
+  const std::vector<IamPolicy> policies = IamPolicies(kept, names);
+  ASSERT_NE(Find(policies, "Keys"), nullptr);
+  EXPECT_THAT(Find(policies, "Keys")->resources,
               ElementsAre("arn:aws-us-gov:ssm:us-gov-west-1:111122223333:parameter/keys"));
 }
 

@@ -379,9 +379,9 @@ void ImportFields::Finish() {
   }
 }
 
-void ImportFields::FinishWithNoneLeft(std::string_view what) {
+void ImportFields::FinishWithNoneLeft(std::string_view what, std::string_view remedy) {
   for (const std::string& name : Left()) {
-    map_.log_->Fail(Below(map_.place_, QuotedForImport(name)), what, "take the rule out");
+    map_.log_->Fail(Below(map_.place_, QuotedForImport(name)), what, remedy);
   }
 }
 

@@ -118,7 +118,7 @@ class ImportFields {
                                                    std::string_view xml_name);
   void Finish();
   // Any field that is left fails the import: `what` says why.
-  void FinishWithNoneLeft(std::string_view what);
+  void FinishWithNoneLeft(std::string_view what, std::string_view remedy);
 
   [[nodiscard]] const ImportValue& value() const { return map_; }
 

@@ -314,6 +314,23 @@ TEST_F(ImportTest, NamesUnknownFields) {
   }
 }
 
+TEST_F(ImportTest, ReadsWhatCloudFormationSpellsOtherwise) {
+  const auto& rules = Import(R"({"Role": "", "Rules": [
+      {"Id": "one", "Status": "Enabled", "Priority": 1,
+       "Filter": {"TagFilter": {"Key": "tier", "Value": "hot"}},
+       "Destination": {"Bucket": "arn:aws:s3:::acme-copy"}},
+      {"Id": "two", "Status": "Enabled", "Priority": 2,
+       "Filter": {"And": {"Prefix": "logs/", "TagFilters": [{"Key": "a", "Value": "1"},
+                                                            {"Key": "b", "Value": "2"}]}},
+       "Destination": {"Bucket": "arn:aws:s3:::acme-copy"}}]})");
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(rules[0].id, "one");
+  EXPECT_EQ(rules[0].filter.tags, (std::map<std::string, std::string>{{"tier", "hot"}}));
+  EXPECT_EQ(rules[1].id, "two");
+  EXPECT_EQ(rules[1].source.prefix, "logs/");
+  EXPECT_EQ(rules[1].filter.tags, (std::map<std::string, std::string>{{"a", "1"}, {"b", "2"}}));
+}
+
 // What narrows a rule is never left out.
 TEST_F(ImportTest, UnknownConditionsFail) {
   const std::string all = Fails(R"({"Role": "", "Rules": [

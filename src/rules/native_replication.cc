@@ -61,7 +61,7 @@ void ReadTag(const ImportValue& value, NativeRule& rule) {
   std::optional<std::string> name = key ? key->Text() : std::nullopt;
   std::optional<ImportValue> text = fields->Require("Value");
   std::optional<std::string> tag = text ? text->Text() : std::nullopt;
-  fields->FinishWithNoneLeft(kCondition);
+  fields->FinishWithNoneLeft(kCondition, "take the rule out");
   if (!name || !tag) return;
   if (name->empty() || name->size() > 128 * 4) key->Fail("a tag's name has 1 to 128 characters");
   if (tag->size() > 256 * 4) text->Fail("a tag's value has up to 256 characters");
@@ -97,9 +97,9 @@ void ReadFilter(ImportFields& rule_fields, NativeRule& rule) {
       for (const ImportValue& tag : *tags) ReadTag(tag, rule);
       if (tags->size() > kTagsMax) both->Fail("asks for more than 10 tags, which no object has");
     }
-    inner->FinishWithNoneLeft(kCondition);
+    inner->FinishWithNoneLeft(kCondition, "take the rule out");
   }
-  fields->FinishWithNoneLeft(kCondition);
+  fields->FinishWithNoneLeft(kCondition, "take the rule out");
   if (kinds > 1) value->Fail("has more than one of Prefix, Tag and And", "put them into one And");
 }
 
@@ -211,6 +211,7 @@ NativeRule ReadRule(const ImportValue& value, size_t index) {
   std::optional<ImportFields> fields = value.Fields();
   if (!fields) return rule;
   rule.id = ReadText(*fields, "ID");
+  if (rule.id.empty()) rule.id = ReadText(*fields, "Id");  // As CloudFormation spells it.
   if (rule.id.size() > kIdBytesMax) value.Fail("has an ID of more than 255 bytes");
   if (rule.id.empty()) rule.id = "rule-" + std::to_string(index + 1);
   rule.enabled = ReadStatus(*fields).value_or(true);

@@ -1,4 +1,4 @@
-"""What the system tests stand on: servers, the real binary, and an independent look by boto3.
+"""What the system tests stand on: servers, the real binary, and an independent look at objects.
 
 A test is a script: it makes a `World`, does something with the binary, and calls `check`. The first
 check that fails ends it with exit code 1 and says why; nothing is skipped.
@@ -215,7 +215,7 @@ def client(endpoint: str, access_key_id=ACCESS_KEY_ID, secret_access_key=SECRET_
             retries={"max_attempts": 5, "mode": "standard"}, read_timeout=60,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            # Half of what the system tests cost is boto3; this and the endpoints are a third of that.
+            # Made once for each request otherwise.
             user_agent="longhaul-tests", parameter_validation=False))
     remember_endpoints(s3)
     # After an empty PUT with Expect: 100-continue, minio leaves boto3's connection hanging for 30 s.
@@ -475,15 +475,14 @@ UNHOLDABLE = {
 HOSTILE_KEYS = DOT_KEYS + SLASH_KEYS + FOLDER_KEYS + BESIDE_KEYS + LONG_KEYS
 
 
+def put(s3, bucket: str, thing: Thing) -> None:
+    if not plain_of(s3).put(bucket, thing.key, thing.body, thing.options):
+        s3.put_object(Bucket=bucket, Key=thing.key, Body=thing.body, **thing.options)
+
+
 def put_all(s3, bucket: str, all_things: list[Thing], threads: int = 8) -> None:
-    plain = plain_of(s3)
-
-    def put(thing: Thing) -> None:
-        if not plain.put(bucket, thing.key, thing.body, thing.options):
-            s3.put_object(Bucket=bucket, Key=thing.key, Body=thing.body, **thing.options)
-
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(put, all_things))
+        list(pool.map(lambda thing: put(s3, bucket, thing), all_things))
 
 
 def keys_of(s3, bucket: str, prefix: str = "") -> list[str]:

@@ -14,7 +14,7 @@ import threading
 import time
 
 from harness import (Thing, World, check, check_equal, check_no_uploads, check_staging_empty,
-                     differences, free_port, keys_of, make_buckets, plain_of, put_all, rule,
+                     differences, free_port, keys_of, make_buckets, plain_of, put, rule,
                      sizes_of, staged, step, wait_until)
 
 KEYS = 400
@@ -50,8 +50,8 @@ class Writer(threading.Thread):
                 if size == LARGE and not self.large:
                     size = SIZES[-2]
                 rest = head * (size // len(head)) if self.shrinks else self.random.randbytes(size)
-                put_all(self.s3, "data", [Thing(
-                    key, head + rest, {"Metadata": {"count": str(self.counts[key])}})], 1)
+                put(self.s3, "data", Thing(
+                    key, head + rest, {"Metadata": {"count": str(self.counts[key])}}))
             self.operations += 1
             time.sleep(self.random.expovariate(1 / 0.03))
 

@@ -1,4 +1,4 @@
-"""The few requests of S3 that system tests send by the thousand, for a sixth of what boto3 costs.
+"""The few requests of S3 that system tests send by the thousand, without what boto3 does for each.
 
 What is not answered with 2xx is None: whoever asked lets boto3 ask again, and has its error.
 """
