@@ -179,6 +179,30 @@ TEST_F(CommandsTest, HelpIsComplete) {
   }
 }
 
+// LONGHAUL_WAIT=true, set for one command, must not be a time that another one cannot read.
+TEST_F(CommandsTest, AVariableMeansOneThing) {
+  struct Reader {
+    std::string form;
+    std::string command;
+  };
+  std::map<std::string, Reader> readers;
+  for (CommandFactory make : AllCommands()) {
+    const std::unique_ptr<Command> command = make();
+    FlagSet flags;
+    DeclareForHelp(*command, flags);
+    for (const FlagSet::Flag& flag : flags.flags()) {
+      if (!flag.info.of_environment) continue;
+      std::string form(flag.info.value_name);
+      for (std::string_view choice : flag.choices) form.append(" ").append(choice);
+      const std::string name = FlagSet::EnvironmentName(flag.info.name);
+      const Reader& first =
+          readers.try_emplace(name, form, std::string(command->help().name)).first->second;
+      EXPECT_EQ(form, first.form) << name << " of " << command->help().name << " and of "
+                                  << first.command;
+    }
+  }
+}
+
 TEST_F(CommandsTest, UnknownCommandsGetAHint) {
   EXPECT_EQ(Run({"chekc"}), 2);
   EXPECT_NE(console.error.find("did you mean 'longhaul check'"), std::string::npos)

@@ -132,10 +132,10 @@ void StoreFlags::Declare(FlagSet& flags, bool two_ends) {
     DeclareProvider(flags, target, "target-provider", "the target");
   }
   flags.Choice({.name = "addressing",
-                .help = "How s3:// bucket names go into URLs; auto is virtual-host on AWS and path "
-                        "with --endpoint-url.",
+                .help = "How s3:// bucket names go into URLs; auto is virtual on AWS and path with "
+                        "--endpoint-url. virtual-host is virtual.",
                 .value_name = "STYLE"},
-               {"auto", "path", "virtual-host"}, addressing);
+               {"auto", "path", "virtual", "virtual-host"}, addressing);
   flags.Choice({.name = "payload-signing",
                 .help = "Whether bodies to s3:// are signed by SHA-256; auto does so over plain "
                         "HTTP, except to this machine.",
@@ -318,7 +318,7 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end, BucketKind buckets) {
   } else if (flags_.addressing == "path" ||
              (flags_.addressing == "auto" && !options.endpoint.empty())) {
     options.addressing = S3Addressing::kPath;
-  } else if (flags_.addressing == "virtual-host") {
+  } else if (flags_.addressing.starts_with("virtual")) {
     options.addressing = S3Addressing::kVirtualHost;
   }
   if (buckets == BucketKind::kDirectory) options.quirks = DirectoryBucketQuirks();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "events/hint.h"
+#include "replication/make_context.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "replication/make_context.h"
 #include "state/state.h"
 #include "tests/support/replication_world.h"
 

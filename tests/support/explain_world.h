@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "replication/explain/explain.h"
+#include "replication/make_context.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul::testing {

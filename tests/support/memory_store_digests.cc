@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -16,23 +17,45 @@ std::string Digest(const EVP_MD* algorithm, std::string_view bytes) {
   return {reinterpret_cast<const char*>(digest.data()), size};
 }
 
-// A reflected CRC by table, one byte at a time: slow, and independent of the code under test. A
-// sanitizer that looks at each byte would make it the slowest of all that is tested.
+// A reflected CRC by tables, eight bytes at a time: independent of the code under test. A sanitizer
+// that looks at each byte would make it the slowest of all that is tested.
 template <class Word, Word kPolynomial>
 __attribute__((no_sanitize("address", "thread", "undefined"))) std::string Crc(
     std::string_view bytes) {
-  static const std::array<Word, 256> kTable = [] {
-    std::array<Word, 256> table;
-    for (int i = 0; i < 256; ++i) {
+  // kTables[n][b]: what the byte b comes to when n bytes of zeros follow.
+  struct Tables {
+    Word words[8][256];
+  };
+  static const Tables kTables = [] {
+    Tables made;
+    auto& tables = made.words;
+    for (size_t i = 0; i < 256; ++i) {
       Word word = static_cast<Word>(i);
       for (int bit = 0; bit < 8; ++bit) word = (word >> 1) ^ ((word & 1) != 0 ? kPolynomial : 0);
-      table[static_cast<size_t>(i)] = word;
+      tables[0][i] = word;
     }
-    return table;
+    for (size_t n = 1; n < 8; ++n) {
+      for (size_t i = 0; i < 256; ++i) {
+        const Word before = tables[n - 1][i];
+        tables[n][i] = (before >> 8) ^ tables[0][before & 0xff];
+      }
+    }
+    return made;
   }();
-  const Word* const table = kTable.data();
+  const auto& tables = kTables.words;
+  const char* at = bytes.data();
+  size_t left = bytes.size();
   Word crc = ~Word{0};
-  for (char c : bytes) crc = (crc >> 8) ^ table[(crc ^ static_cast<unsigned char>(c)) & 0xff];
+  for (; left >= 8; left -= 8, at += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, at, sizeof eight);  // The machine is little-endian.
+    eight ^= crc;
+    crc = 0;
+    for (size_t n = 0; n < 8; ++n) crc ^= tables[7 - n][eight >> (8 * n) & 0xff];
+  }
+  for (; left > 0; --left, ++at) {
+    crc = (crc >> 8) ^ tables[0][(crc ^ static_cast<unsigned char>(*at)) & 0xff];
+  }
   crc = ~crc;
   std::string digest;
   for (int shift = sizeof(Word) * 8 - 8; shift >= 0; shift -= 8) {

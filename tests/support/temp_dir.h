@@ -1,4 +1,4 @@
-// TempDir: a new folder below /tmp that goes away with its owner.
+// TempDir: a new folder below $TMPDIR, else /tmp, that goes away with its owner.
 
 #pragma once
 
@@ -12,7 +12,7 @@ namespace longhaul::testing {
 class TempDir {
  public:
   TempDir() {
-    std::string name = "/tmp/longhaul-test-XXXXXX";
+    std::string name = std::filesystem::temp_directory_path() / "longhaul-test-XXXXXX";
     if (mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }

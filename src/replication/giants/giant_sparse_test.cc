@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "replication/giants/giant.h"
+#include "replication/make_context.h"
 #include "replication/memory_plan.h"
 #include "replication/source/pack.h"
 #include "tests/support/replication_world.h"

@@ -5,6 +5,7 @@
 #include "archive/archive_file.h"
 #include "events/hint.h"
 #include "replica/lease.h"
+#include "replication/make_context.h"
 #include "replication/rule_orders.h"
 #include "replication/staging/archive_keys.h"
 #include "replication/staging/staging.h"

@@ -1,0 +1,9 @@
+// What a build without optimization spends a third of its time in, if each file compiles it for
+// itself, as libstdc++ has it from C++20 on: the members of std::string. Compiled with optimization and
+// linked before all else, as of several instances the linker takes the first.
+
+#include <string>
+#include <string_view>
+
+template class std::basic_string<char>;
+template class std::basic_string_view<char>;
