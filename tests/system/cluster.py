@@ -169,14 +169,12 @@ def main(kills: int, processes: int, down_seconds: float, where: str) -> None:
             nonlocal calm
             calm = calm + 1 if at_rest() else 0
             # What a killed process held, or a comparison found before, comes into the queue later.
-            return calm >= 3
+            return calm >= 3 and not differences(source.s3, "data", target.s3, "copy")
 
         def at_rest() -> bool:
             for name, process in members.items():
                 check(process.running(), f"{name} ended: {process.output()[-3000:]}")
             if staged(target) or sizes_of(source.s3, "data") != sizes_of(target.s3, "copy"):
-                return False
-            if differences(source.s3, "data", target.s3, "copy"):
                 return False
             status = world.run("rules", "status", "--json", "--config", target_config, env=KEYS)
             # (What the dead had in hand they are said to have until they are forgotten.)

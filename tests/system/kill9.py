@@ -17,7 +17,7 @@ from harness import (Thing, World, check, check_equal, check_no_uploads, check_s
                      differences, free_port, keys_of, make_buckets, plain_of, put, rule,
                      sizes_of, staged, step, wait_until)
 
-KEYS = 400
+KEYS = 200  # Of each writer: each is written many times.
 LARGE = 12_000_000  # Travels alone, in parts.
 SIZES = (0, 300, 4_000, 60_000, LARGE)
 WEIGHTS = (2, 40, 40, 17, 1)
@@ -138,7 +138,7 @@ def main(kills: int) -> None:
         # of the process: then the lives get longer, until enough has been applied to prove anything.
         number = 0
         life = 1.2  # Seconds, the mean.
-        while number < kills or (watcher.reads <= 5 * kills and number < 5 * kills):
+        while number < kills or (watcher.reads <= 5 * kills and number < max(25, 5 * kills)):
             time.sleep(min(10 * life, max(0.2, random_.expovariate(1 / life))))
             for role in random_.choice((["source"], ["target"], ["source", "target"])):
                 process = roles[role]

@@ -31,11 +31,11 @@ from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_no_uploads, 
                      free_port, keys_of, make_buckets, put_all, step, things, wait_until)
 
 SHORT = {"small": 800, "parts": 12, "part": 8 << 20, "carried": "8MiB", "seconds": 8,
-         "pause": 0.6}
+         "pause": 0.6, "batch": "50"}
 # 20 GiB, where the disk has room; in parts that the server copies. It is carried in fewer: versitygw
 # keeps the list of an object's parts in an attribute, and ext4 has no room for those of thousands.
 LONG = {"small": 50_000, "parts": 320, "part": 64 << 20, "carried": "32MiB", "seconds": 600,
-        "pause": 3.0}
+        "pause": 3.0, "batch": "100"}
 DISK_LEFT = 30 << 30  # For everything else that is on it.
 CPU_RATIO_MAX = 1.15  # Of a run to that of `sync`, for each object.
 
@@ -336,7 +336,7 @@ def main(size: dict, make_places=Embedded) -> None:
         config = world.config({"source": source, "target": target}, [], **places.place)
         places.set_up(config)
         options = ("--run", "move", "--giant-size", "16MiB", "--range-size", "16MiB",
-                   "--part-size", size["carried"], "--batch-count", "100", "--config", config)
+                   "--part-size", size["carried"], "--batch-count", size["batch"], "--config", config)
         plan = world.run("migrate", "plan", "source:data/in/", "target:copy/out/", *options,
                          "--json").expect(0).lines()[-1]
         check(plan["objects"] == size["small"] + 1 and plan["giants"] == 1, f"the plan: {plan}")
@@ -441,6 +441,6 @@ if __name__ == "__main__":
         case ["long"]:
             main(LONG, Embedded)
         case ["sqs"]:
-            main(SHORT, InAws)
+            main(SHORT | {"small": 400}, InAws)
         case _:
             main(SHORT, Embedded)
