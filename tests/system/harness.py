@@ -31,6 +31,7 @@ import botocore.config
 import botocore.exceptions
 import botocore.utils
 
+import quick_headers  # noqa: F401  # Before whatever speaks HTTP.
 from plain_s3 import HEADERS, PlainS3
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
