@@ -59,7 +59,7 @@ def main() -> None:
         source = world.serve("minio" if SIZE > 5 << 30 else "versitygw", "source")
         target = world.serve("minio", "target")
         make_buckets(source, target)
-        step(f"put {SIZE >> 30} GiB")
+        step(f"put {SIZE / 2**30:g} GiB")
         source.s3.upload_fileobj(Pattern(), "data", "large.bin",
                                  ExtraArgs={"Metadata": {"kind": "large"}})
         config = world.config({"source": source, "target": target}, [rule()])
