@@ -107,6 +107,13 @@ TEST_F(CommandsTest, ExitCodes) {
 }
 
 // An editor marks the places; it cannot read sentences.
+TEST_F(CommandsTest, RolesAreNamed) {
+  EXPECT_EQ(Run({"replicate", "--roles", "source,packer"}), 2);
+  EXPECT_NE(console.error.find("--roles: 'packer' is none: source, target or both"),
+            std::string::npos)
+      << console.error;
+}
+
 TEST_F(CommandsTest, MistakesOfAConfigurationAreEvents) {
   WriteFile("bad.yaml", "version: 1\nstoers: {}\nmemory: much\n");
   EXPECT_EQ(Run({"config", "check", "--json", folder.file("bad.yaml")}), 2);

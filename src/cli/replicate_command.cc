@@ -69,12 +69,12 @@ class ReplicateCommand : public Command {
   }
 
   void Declare(FlagSet& flags) override {
-    flags.Text({.name = "roles",
-                .help = "The roles of this process, separated by commas: source, target. "
-                        "Default: both.",
-                .value_name = "ROLES",
-                .offers = "source target source,target"},
-               roles_);
+    flags.Parsed({.name = "roles",
+                  .help = "The roles of this process, separated by commas: source, target. "
+                          "Default: both.",
+                  .value_name = "ROLES",
+                  .offers = "source target source,target"},
+                 [this](std::string_view text) { return ParseRoles(text); });
     flags.Switch({.name = "once", .help = "End when every target is up to date."}, once_);
     flags.Text({.name = "report",
                 .help = "Write a line of JSON for each object to this file, and a summary as the "
@@ -103,9 +103,7 @@ class ReplicateCommand : public Command {
     if (configuration->rules.empty()) {
       co_return InvalidInput(configuration->file + ": rules: there is none: add one");
     }
-    ReplicatorOptions options{.source = false, .target = false, .timeout = timeout_};
-    Result<void> roles = ParseRoles(&options);
-    if (!roles) co_return roles.error();
+    ReplicatorOptions options{.source = source_, .target = target_, .timeout = timeout_};
 
     if (!once_) context.troubles().UseLog();
     Runtime& runtime = context.runtime();
@@ -256,17 +254,17 @@ class ReplicateCommand : public Command {
     co_return Ok();
   }
 
-  Result<void> ParseRoles(ReplicatorOptions* options) const {
-    std::string_view left = roles_;
+  Result<void> ParseRoles(std::string_view left) {
+    source_ = target_ = false;
     while (true) {
       const size_t comma = left.find(',');
       const std::string_view role = left.substr(0, comma);
       if (role == "source") {
-        options->source = true;
+        source_ = true;
       } else if (role == "target") {
-        options->target = true;
+        target_ = true;
       } else {
-        return InvalidInput("--roles: '" + std::string(role) + "' is none: source, target or both");
+        return InvalidInput("'" + std::string(role) + "' is none: source, target or both");
       }
       if (comma == std::string_view::npos) return Ok();
       left.remove_prefix(comma + 1);
@@ -514,7 +512,8 @@ class ReplicateCommand : public Command {
   }
 
   std::function<void()> summary_;  // Of --once.
-  std::string roles_ = "source,target";
+  bool source_ = true;
+  bool target_ = true;
   bool once_ = false;
   std::string report_;
   std::chrono::milliseconds timeout_{300'000};
