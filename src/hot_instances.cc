@@ -1,4 +1,4 @@
-// What a build without optimization spends a third of its time in where each file compiles it for
+// What a build without optimization spends much of its time in where each file compiles it for
 // itself, as libstdc++ has it from C++20 on: the members of std::string. Compiled with optimization
 // and linked before all else, as of several instances the linker takes the first.
 

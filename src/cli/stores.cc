@@ -133,7 +133,7 @@ void StoreFlags::Declare(FlagSet& flags, bool two_ends) {
   }
   flags.Choice({.name = "addressing",
                 .help = "How s3:// bucket names go into URLs; auto is virtual on AWS and path with "
-                        "--endpoint-url. virtual-host is virtual.",
+                        "--endpoint-url. virtual-host means virtual.",
                 .value_name = "STYLE"},
                {"auto", "path", "virtual", "virtual-host"}, addressing);
   flags.Choice({.name = "payload-signing",

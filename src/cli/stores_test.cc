@@ -60,6 +60,20 @@ TEST_F(AddressingShownTest, AsStoresAreOpened) {
 }
 
 // A plan that forgets one of them is applied to another place, or to none.
+class AddressingOptionTest : public testing::CommandsTest {};
+
+TEST_F(AddressingOptionTest, VirtualIsSpelledAsInAConfiguration) {
+  for (const char* style : {"virtual", "virtual-host", "path"}) {
+    // Nobody has that name: who was asked stands in the error.
+    EXPECT_EQ(
+        Run({"ls", "s3://bucket", "--addressing", style, "--endpoint-url", "http://store.invalid",
+             "--region", "us-east-1", "--no-sign-request", "--timeout", "100ms"}),
+        5);
+    EXPECT_EQ(console.error.contains("bucket.store.invalid"), std::string_view(style) != "path")
+        << style << ": " << console.error;
+  }
+}
+
 TEST(StoreFlagsTest, ArgumentsHaveEveryOption) {
   FlagSet declared;
   StoreFlags unused;

@@ -1,4 +1,4 @@
-"""large_object.py [GIB]: one object of 640 MiB between two servers under --memory 256MiB.
+"""large_object.py [GIB]: one object of 1 GiB between two servers under --memory 256MiB.
 
 Beyond 5 GiB it travels in segments. Memory is what was promised, whatever the size: for a release,
 `tests/system/run large_object.py 20`, which says how many seconds and how much memory it took, and
@@ -14,7 +14,7 @@ import sys
 from harness import (World, check, check_no_uploads, check_staging_empty, keys_of, make_buckets,
                      rule, step, text_bytes)
 
-SIZE = int(float(sys.argv[1] if len(sys.argv) > 1 else 0.625) * 2**30)
+SIZE = int(sys.argv[1] if len(sys.argv) > 1 else 1) << 30
 RSS_MAX = 320 << 20
 
 
@@ -59,7 +59,7 @@ def main() -> None:
         source = world.serve("minio" if SIZE > 5 << 30 else "versitygw", "source")
         target = world.serve("minio", "target")
         make_buckets(source, target)
-        step(f"put {SIZE / 2**30:g} GiB")
+        step(f"put {SIZE >> 30} GiB")
         source.s3.upload_fileobj(Pattern(), "data", "large.bin",
                                  ExtraArgs={"Metadata": {"kind": "large"}})
         config = world.config({"source": source, "target": target}, [rule()])

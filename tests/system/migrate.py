@@ -336,7 +336,8 @@ def main(size: dict, make_places=Embedded) -> None:
         config = world.config({"source": source, "target": target}, [], **places.place)
         places.set_up(config)
         options = ("--run", "move", "--giant-size", "16MiB", "--range-size", "16MiB",
-                   "--part-size", size["carried"], "--batch-count", size["batch"], "--config", config)
+                   "--part-size", size["carried"], "--batch-count", size["batch"], "--config",
+                   config)
         plan = world.run("migrate", "plan", "source:data/in/", "target:copy/out/", *options,
                          "--json").expect(0).lines()[-1]
         check(plan["objects"] == size["small"] + 1 and plan["giants"] == 1, f"the plan: {plan}")

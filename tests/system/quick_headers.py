@@ -1,5 +1,5 @@
-"""Importing this makes http.client read headers as HTTP has them, not by the parser of mail, which
-takes a quarter of the time of a proxy, and as much of a client's."""
+"""Importing this makes http.client read headers as HTTP has them, not by the parser of mail, in which
+the proxies of the tests spend a quarter of their time."""
 
 import http.client
 
