@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kCatalogEnd = ".jsonl";
 constexpr std::string_view kArchiveEnd = ".tar.zst";
 constexpr size_t kNameDigits = 32;
-constexpr size_t kKeyBytesMax = 1024;  // S3 User Guide, "Naming objects".
+constexpr size_t kCatalogKeyBytesMax = 1024;  // S3 User Guide, "Naming objects".
 constexpr size_t kBucketsMax = 1'000;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -113,14 +113,14 @@ Result<CompressorCatalogLine> ParseCompressorCatalogLine(std::string_view line,
     return No("it has not the fields of a catalog");
   }
   if (CompressorArchiveName(read.backup_file) != name.archive) {
-    return No("it is of archive \"" + read.backup_file.substr(0, kKeyBytesMax) +
+    return No("it is of archive \"" + read.backup_file.substr(0, kCatalogKeyBytesMax) +
               "\", and this is the catalog of " + name.archive);
   }
   if (bucket != name.source_bucket || Trimmed(read.source_prefix) != name.prefix) {
     return No("it is of another bucket or prefix than its folder");
   }
   if (date != name.date) return No("it is of " + date.substr(0, 32) + ", and its folder is not");
-  if (read.key.empty() || read.key.size() > kKeyBytesMax ||
+  if (read.key.empty() || read.key.size() > kCatalogKeyBytesMax ||
       !read.key.starts_with(read.source_prefix)) {
     return No("its key is none of its prefix");
   }

@@ -10,7 +10,7 @@ namespace longhaul::archive {
 
 namespace {
 
-constexpr size_t kKeyBytesMax = 1024;
+constexpr size_t kManifestKeyBytesMax = 1024;
 constexpr size_t kNameBytesMax = 255;  // Of buckets, regions, storage classes.
 constexpr size_t kTextBytesMax = 64 << 10;
 constexpr size_t kTargetsMax = 1'000;
@@ -87,7 +87,7 @@ Result<CompressorObject> ReadObject(const JsonView& item) {
   constexpr Field kFields[] = {
       {"source_bucket", &CompressorObject::source_bucket, kNameBytesMax, true},
       {"source_region", &CompressorObject::source_region, kNameBytesMax, false},
-      {"source_prefix", &CompressorObject::source_prefix, kKeyBytesMax, false},
+      {"source_prefix", &CompressorObject::source_prefix, kManifestKeyBytesMax, false},
       {"etag", &CompressorObject::etag, kNameBytesMax, false},
       {"storage_class", &CompressorObject::storage_class, kNameBytesMax, false}};
   for (const Field& field : kFields) {
@@ -98,7 +98,8 @@ Result<CompressorObject> ReadObject(const JsonView& item) {
   }
   Result<std::optional<JsonView>> relative = item.MemberIfThere("relative_key");
   if (!relative) return relative.error();
-  Result<std::string> key = Text(item, *relative ? "relative_key" : "object_name", kKeyBytesMax);
+  Result<std::string> key =
+      Text(item, *relative ? "relative_key" : "object_name", kManifestKeyBytesMax);
   if (!key) return key.error();
   object.relative_key = std::move(*key);
   Result<int64_t> size = item.Integer("size", 0, static_cast<int64_t>(INT64_MAX));

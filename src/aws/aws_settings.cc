@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "aws/profile_files.h"
+#include "base/ascii.h"
 #include "base/without_passwords.h"
 #include "net/client_proxy.h"
 #include "net/client_url.h"
@@ -11,12 +12,6 @@ namespace longhaul {
 namespace {
 
 constexpr int kAttemptsMax = 100;
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return lower;
-}
 
 class SettingsReader {
  public:
@@ -38,7 +33,7 @@ class SettingsReader {
   AwsSetting EndpointUrl(std::string_view service) const {
     const AwsSetting ignored =
         Find({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}, "ignore_configured_endpoint_urls");
-    if (Lower(ignored.value) == "true") return {};
+    if (LowerAscii(ignored.value) == "true") return {};
     AwsSetting found;
     if (!service.empty()) found = Find({"AWS_ENDPOINT_URL_" + std::string(service)}, "");
     if (found.value.empty()) found = Find({"AWS_ENDPOINT_URL"}, "");
@@ -46,7 +41,7 @@ class SettingsReader {
     const std::string services = ValueIn(profile_, "services");
     auto section = files_.config.find("services " + services);
     if (found.value.empty() && !services.empty() && section != files_.config.end()) {
-      found.value = ValueIn(section->second, Lower(service) + ".endpoint_url");
+      found.value = ValueIn(section->second, LowerAscii(service) + ".endpoint_url");
       found.origin = "services '" + services + "' of " + InProfile();
     }
     if (found.value.empty()) found = Find({}, "endpoint_url");
@@ -64,7 +59,7 @@ class SettingsReader {
 };
 
 Result<void> CheckSwitch(const AwsSetting& setting, const std::string& name) {
-  const std::string value = Lower(setting.value);
+  const std::string value = LowerAscii(setting.value);
   if (value.empty() || value == "true" || value == "false") return Ok();
   return InvalidInput(setting.origin + ": " + name + " is true or false, not '" + setting.value +
                       "'");
@@ -80,8 +75,8 @@ std::optional<int> Number(const std::string& text) {
 }  // namespace
 
 AwsWishes AwsSettings::wishes() const {
-  return {.fips = Lower(use_fips_endpoint.value) == "true",
-          .dual_stack = Lower(use_dualstack_endpoint.value) == "true"};
+  return {.fips = LowerAscii(use_fips_endpoint.value) == "true",
+          .dual_stack = LowerAscii(use_dualstack_endpoint.value) == "true"};
 }
 
 int AwsSettings::AttemptsMax(int otherwise) const {

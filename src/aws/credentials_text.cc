@@ -14,7 +14,7 @@ namespace json = boost::json;
 constexpr size_t kKeyIdBytesMax = 128;  // IAM API Reference, AccessKey.
 constexpr size_t kSecretBytesMax = 1 << 10;
 constexpr size_t kTokenBytesMax = 16 << 10;
-constexpr JsonLimits kLimits{.size_bytes_max = kCredentialsBytesMax, .depth_max = 8};
+constexpr JsonLimits kCredentialsLimits{.size_bytes_max = kCredentialsBytesMax, .depth_max = 8};
 
 bool IsWord(std::string_view text, size_t size_bytes_max) {
   return !text.empty() && text.size() <= size_bytes_max && std::ranges::all_of(text, [](char c) {
@@ -24,7 +24,7 @@ bool IsWord(std::string_view text, size_t size_bytes_max) {
 }
 
 Result<json::value> Object(std::string_view text) {
-  Result<json::value> value = ParseJson(text, kLimits);
+  Result<json::value> value = ParseJson(text, kCredentialsLimits);
   if (!value) return CredentialsDenied(value.error().message);
   if (!value->is_object()) return CredentialsDenied("not a JSON object");
   return value;

@@ -10,12 +10,12 @@ namespace longhaul {
 
 namespace {
 
-constexpr JsonLimits kLimits{.size_bytes_max = size_t{40} << 20, .depth_max = 32};
+constexpr JsonLimits kAnswerLimits{.size_bytes_max = size_t{40} << 20, .depth_max = 32};
 
 Error Wrong(const Error& error) { return Corrupt("the answer of DynamoDB: " + error.message); }
 
 Result<boost::json::value> Parse(std::string_view text) {
-  Result<boost::json::value> parsed = ParseJson(text, kLimits);
+  Result<boost::json::value> parsed = ParseJson(text, kAnswerLimits);
   if (!parsed) return Wrong(parsed.error());
   return parsed;
 }

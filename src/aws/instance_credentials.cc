@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kTimeout = 1s;
+constexpr auto kMetadataTimeout = 1s;
 constexpr const char* kTokenSeconds = "21600";
 constexpr const char* kRoles = "/latest/meta-data/iam/security-credentials/";
 
@@ -43,8 +43,9 @@ class InstanceSource : public CredentialsSource {
 
  private:
   ServiceRequest RequestTo(const std::string& path) const {
-    ServiceRequest request{
-        .what = "instance metadata at " + endpoint_, .url = endpoint_ + path, .timeout = kTimeout};
+    ServiceRequest request{.what = "instance metadata at " + endpoint_,
+                           .url = endpoint_ + path,
+                           .timeout = kMetadataTimeout};
     return request;
   }
 

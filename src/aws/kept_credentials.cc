@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 namespace json = boost::json;
 
 constexpr size_t kNameBytesMax = 2048;  // Of an ARN.
-constexpr auto kTimeout = 10s;
+constexpr auto kFindTimeout = 10s;
 
 // The text at `path` of an answer; null where it is not there.
 const json::string* TextAt(const json::value& answer, std::initializer_list<const char*> path) {
@@ -86,7 +86,7 @@ class KeptSource : public CredentialsSource {
     options.json_version = "1.1";
     options.retry.attempts_max = service_->attempts_max();
     options.retry.cap = 2s;
-    options.timeouts = {.connect = kTimeout, .stall = kTimeout, .total = kTimeout};
+    options.timeouts = {.connect = kFindTimeout, .stall = kFindTimeout, .total = kFindTimeout};
     options.answer_bytes_max = 2 * kCredentialsBytesMax;
     // The store says it, to which the keys belong.
     options.on_clock_off = [](std::chrono::seconds) {};

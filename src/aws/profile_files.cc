@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/ascii.h"
+
 namespace longhaul {
 namespace {
 
@@ -113,7 +115,7 @@ Result<ProfileSections> ParseProfileFile(const std::string& path, std::string_vi
       value = value.substr(0, std::min(value.find(mark), value.size()));
     }
     std::string name(Trim(content.substr(0, equals)));
-    for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    for (char& c : name) c = LowerAscii(c);
     value = Trim(value);
     if (!nested) {
       parent = value.empty() ? name : "";

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
 
@@ -15,7 +16,7 @@ void AppendLower(std::string& to, std::string_view text) {
   const size_t begin = to.size();
   to.append(text);
   for (char& c : std::span(to).subspan(begin)) {
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    c = LowerAscii(c);
   }
 }
 

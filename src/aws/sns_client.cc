@@ -17,7 +17,7 @@ constexpr size_t kAnswerBytesMax = 64 << 10;
 constexpr size_t kSubjectBytesMax = 99;  // "Less than 100 characters".
 constexpr size_t kTextBytesMax = 250 << 10;
 constexpr size_t kSaidBytesMax = 300;
-constexpr std::chrono::minutes kSkewMin{4};  // A signature is good for five.
+constexpr std::chrono::minutes kSnsSkewMin{4};  // A signature is good for five.
 
 void Add(std::string& form, std::string_view name, std::string_view value) {
   form.append(form.empty() ? "" : "&").append(name).append("=");
@@ -160,7 +160,7 @@ bool SnsClient::CorrectClock(const HttpHeaders& headers) {
   if (!date) return false;
   const auto offset = *date - runtime_.clock.Now();
   const auto change = offset - clock_offset_;  // Since the last one.
-  if (change > -kSkewMin && change < kSkewMin) return false;
+  if (change > -kSnsSkewMin && change < kSnsSkewMin) return false;
   clock_offset_ = offset;
   return true;
 }

@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kSkewMin = 4min;  // A signature is good for five.
+constexpr auto kStsSkewMin = 4min;  // A signature is good for five.
 
 bool IsSessionName(std::string_view text) {
   return text.size() >= 2 && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
@@ -145,7 +145,7 @@ class RoleSource : public StsSource {
     if (!date) return false;
     const auto offset = *date - Now();
     const auto change = offset - clock_offset_;  // Since the last one.
-    if (change > -kSkewMin && change < kSkewMin) return false;
+    if (change > -kStsSkewMin && change < kStsSkewMin) return false;
     clock_offset_ = offset;
     return true;
   }

@@ -9,11 +9,11 @@
 namespace longhaul::backup {
 namespace {
 
-constexpr char kUlid[] = "01KAW8Z3Q0ABCDEFGHJKMNPQRS";
+constexpr char kRecordUlid[] = "01KAW8Z3Q0ABCDEFGHJKMNPQRS";
 
 CatalogHead Head() {
   return {.vault = {.bucket = "vault", .prefix = "b/"},
-          .name = {.folder = "in/logs/year=2025/month=11/day=24/", .ulid = kUlid},
+          .name = {.folder = "in/logs/year=2025/month=11/day=24/", .ulid = kRecordUlid},
           .source = {.store = "east", .bucket = "in", .prefix = "logs/"}};
 }
 
@@ -38,14 +38,14 @@ std::string Line(const CatalogRecord& record) {
 }
 
 TEST(CatalogRecordTest, ComesBackAsItWasWritten) {
-  Result<CatalogRecord> read = ParseCatalogLine(Line(Record()), kUlid);
+  Result<CatalogRecord> read = ParseCatalogLine(Line(Record()), kRecordUlid);
   ASSERT_TRUE(read) << read.error().Describe();
   EXPECT_EQ(*read, Record());
   CatalogRecord segment = Record();
   segment.segment = Segment{
-      .plan = kUlid, .offset_bytes = 100, .object_size_bytes = 9000, .number = 1, .count = 3};
+      .plan = kRecordUlid, .offset_bytes = 100, .object_size_bytes = 9000, .number = 1, .count = 3};
   segment.size_bytes = 9000;
-  read = ParseCatalogLine(Line(segment), kUlid);
+  read = ParseCatalogLine(Line(segment), kRecordUlid);
   ASSERT_TRUE(read) << read.error().Describe();
   EXPECT_EQ(*read, segment);
 }
@@ -68,10 +68,10 @@ TEST(CatalogRecordTest, HasTheFieldsOfTheReference) {
 
 // Whoever can write to the vault can write anything into a catalog.
 TEST(CatalogRecordTest, RefusesWhatIsNoLineOfItsFile) {
-  EXPECT_FALSE(ParseCatalogLine("", kUlid));
-  EXPECT_FALSE(ParseCatalogLine("garbage", kUlid));
-  EXPECT_FALSE(ParseCatalogLine("{}", kUlid));
-  EXPECT_FALSE(ParseCatalogLine(Line(Record()) + "x", kUlid));
+  EXPECT_FALSE(ParseCatalogLine("", kRecordUlid));
+  EXPECT_FALSE(ParseCatalogLine("garbage", kRecordUlid));
+  EXPECT_FALSE(ParseCatalogLine("{}", kRecordUlid));
+  EXPECT_FALSE(ParseCatalogLine(Line(Record()) + "x", kRecordUlid));
   EXPECT_FALSE(ParseCatalogLine(Line(Record()), "01KAW8Z3Q0ABCDEFGHJKMNPQRT"));
   auto with = [](std::string from, std::string to) {
     std::string line = Line(Record());
@@ -79,20 +79,21 @@ TEST(CatalogRecordTest, RefusesWhatIsNoLineOfItsFile) {
     EXPECT_NE(at, std::string::npos) << from;
     return line.replace(at, from.size(), to);
   };
-  EXPECT_TRUE(ParseCatalogLine(with("\"put\"", "\"delete\""), kUlid));
-  EXPECT_FALSE(ParseCatalogLine(with("\"put\"", "\"move\""), kUlid));
-  EXPECT_FALSE(ParseCatalogLine(with("\"entry\":17", "\"entry\":-1"), kUlid));
-  EXPECT_FALSE(ParseCatalogLine(with("\"entry\":17", "\"entry\":1000000"), kUlid));
-  EXPECT_FALSE(ParseCatalogLine(with("\"length\":4096", "\"length\":-4096"), kUlid));
-  EXPECT_FALSE(ParseCatalogLine(with("2025-11-24T10:11:12.25", "yesterday"), kUlid));
+  EXPECT_TRUE(ParseCatalogLine(with("\"put\"", "\"delete\""), kRecordUlid));
+  EXPECT_FALSE(ParseCatalogLine(with("\"put\"", "\"move\""), kRecordUlid));
+  EXPECT_FALSE(ParseCatalogLine(with("\"entry\":17", "\"entry\":-1"), kRecordUlid));
+  EXPECT_FALSE(ParseCatalogLine(with("\"entry\":17", "\"entry\":1000000"), kRecordUlid));
+  EXPECT_FALSE(ParseCatalogLine(with("\"length\":4096", "\"length\":-4096"), kRecordUlid));
+  EXPECT_FALSE(ParseCatalogLine(with("2025-11-24T10:11:12.25", "yesterday"), kRecordUlid));
   EXPECT_FALSE(ParseCatalogLine(
       with("\"length\":4096",
            R"("length":4096,"segment":{"plan":"x","number":0,"count":1,"object_size":4096})"),
-      kUlid));
+      kRecordUlid));
 }
 
 TEST(CatalogRecordTest, NamesVersions) {
-  const VersionPlace place{.name = {.folder = "in/a@b.c/year=2025/", .ulid = kUlid}, .entry = 12};
+  const VersionPlace place{.name = {.folder = "in/a@b.c/year=2025/", .ulid = kRecordUlid},
+                           .entry = 12};
   Result<VersionPlace> read = ParseVersion(FormatVersion(place));
   ASSERT_TRUE(read);
   EXPECT_EQ(*read, place);
@@ -104,7 +105,7 @@ TEST(CatalogRecordTest, NamesVersions) {
 
 TEST(VaultPlaceTest, NamesArchivesByTheirDay) {
   const VaultPlace vault{.bucket = "vault", .prefix = "b/"};
-  const std::string ulid = kUlid;
+  const std::string ulid = kRecordUlid;
   const std::string date = FormatRfc3339(TimeOfUlid(ulid)).substr(0, 10);
   const std::string folder =
       VaultFolder({.bucket = "in", .prefix = "logs"}, BackupOptions::Partition::kDaily, ulid);

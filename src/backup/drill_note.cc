@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kPartition[] = "drills";
 constexpr size_t kReasonBytesMax = 4096;
-constexpr int kTriesMax = 10;
+constexpr int kDrillNoteTriesMax = 10;
 constexpr std::chrono::seconds kInterval{10};
 
 using Outcome = DrillNote::Outcome;
@@ -88,7 +88,7 @@ Async<void> WriteDrillNote(State& state, DrillNote note) {
                      .expected = *row ? Expected::Revision((*row)->revision) : Expected::Absent()});
     if (written) co_return Ok();
     // Another drill has ended in the same moment.
-    if (written.error().kind == ErrorKind::kPrecondition && tries < kTriesMax) continue;
+    if (written.error().kind == ErrorKind::kPrecondition && tries < kDrillNoteTriesMax) continue;
     co_return written.error().In("note the drill");
   }
 }

@@ -10,7 +10,7 @@ namespace longhaul::backup {
 namespace {
 
 constexpr uint64_t kNoteBytesMax = 1 << 20;
-constexpr int kTriesMax = 10;
+constexpr int kPruneNoteTriesMax = 10;
 
 struct PruneNote {
   std::string etag{};  // Empty: there is none yet.
@@ -124,7 +124,8 @@ Async<void> NotePruned(CatalogSource source, std::string prefix, SystemTime sinc
     if (!note) co_return note.error();
     SystemTime& noted = note->pruned.emplace(prefix, SystemTime::min()).first->second;
     if (noted >= since) co_return Ok();
-    if (tries == kTriesMax) co_return Retryable("others write " + request.key + " all the time");
+    if (tries == kPruneNoteTriesMax)
+      co_return Retryable("others write " + request.key + " all the time");
     noted = since;
     request.condition = {};
     if (note->etag.empty()) {

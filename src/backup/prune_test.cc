@@ -26,7 +26,7 @@ using testing::TroubledStore;
 
 constexpr std::chrono::hours kDay{24};
 
-struct Told : backup::PruneObserver {
+struct ToldOfPrune : backup::PruneObserver {
   void OnRemoved(const std::string& key, uint64_t) override { removed.push_back(key); }
   void OnFailed(const std::string& key, const Error& error) override {
     failed.emplace_back(key, error);
@@ -73,7 +73,7 @@ class PruneTest : public ::testing::Test {
   }
 
   std::unique_ptr<TestVault> vault = std::make_unique<TestVault>();
-  Told told;
+  ToldOfPrune told;
   backup::PruneTotals totals;
 };
 

@@ -56,7 +56,7 @@ BucketState StateOf(const MemoryStoreBackend& backend, const std::string& bucket
 }
 
 // What a restore is told of, besides its totals.
-struct Told : SyncObserver {
+struct ToldOfCopies : SyncObserver {
   void OnFailed(const SyncStep& step, const Error& error) override {
     failures.emplace_back(std::string(step.name), error);
   }
@@ -100,7 +100,7 @@ class Vault {
   ReplicationWorld& world;
   MemoryStore direct;
   backup::VaultStore store;
-  Told told;
+  ToldOfCopies told;
   SyncTotals totals;
   backup::CatalogTroubles troubles;
 };

@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "base/ascii.h"
+
 namespace longhaul {
 
 namespace {
@@ -28,9 +30,7 @@ constexpr std::array<Unit, 6> kTimeUnits = {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string Quoted(std::string_view text) {
+std::string QuotedUnit(std::string_view text) {
   return "'" + std::string(text.substr(0, 40)) + (text.size() > 40 ? "…'" : "'");
 }
 
@@ -79,8 +79,7 @@ bool Scale(const Decimal& number, uint64_t factor, uint64_t* product) {
 }
 
 const Unit* FindUnit(std::span<const Unit> units, std::string_view name) {
-  std::string lower(name);
-  std::ranges::transform(lower, lower.begin(), Lower);
+  const std::string lower = LowerAscii(name);
   auto found = std::ranges::find(units, std::string_view(lower), &Unit::name);
   return found == units.end() ? nullptr : &*found;
 }
@@ -88,7 +87,7 @@ const Unit* FindUnit(std::span<const Unit> units, std::string_view name) {
 }  // namespace
 
 Result<uint64_t> ParseSize(std::string_view text) {
-  const std::string quoted = Quoted(text);
+  const std::string quoted = QuotedUnit(text);
   std::string_view rest = text;
   Decimal number;
   if (!TakeDecimal(&rest, &number)) {
@@ -114,7 +113,7 @@ Result<uint64_t> ParseSize(std::string_view text) {
 }
 
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text) {
-  const std::string quoted = Quoted(text);
+  const std::string quoted = QuotedUnit(text);
   if (text == "0") return std::chrono::milliseconds(0);
   std::string_view rest = text;
   uint64_t total_ms = 0;
@@ -182,11 +181,11 @@ std::string_view ClosestName(std::string_view name, std::span<const std::string_
           slips[i][j] = i + j;
           continue;
         }
-        const bool same = Lower(name[i - 1]) == Lower(candidate[j - 1]);
+        const bool same = LowerAscii(name[i - 1]) == LowerAscii(candidate[j - 1]);
         slips[i][j] = std::min(
             {slips[i - 1][j] + 1, slips[i][j - 1] + 1, slips[i - 1][j - 1] + (same ? 0 : 1)});
-        if (i > 1 && j > 1 && Lower(name[i - 1]) == Lower(candidate[j - 2]) &&
-            Lower(name[i - 2]) == Lower(candidate[j - 1])) {
+        if (i > 1 && j > 1 && LowerAscii(name[i - 1]) == LowerAscii(candidate[j - 2]) &&
+            LowerAscii(name[i - 2]) == LowerAscii(candidate[j - 1])) {
           slips[i][j] = std::min(slips[i][j], slips[i - 2][j - 2] + 1);
         }
       }

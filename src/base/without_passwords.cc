@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace longhaul {
 
 std::string WithoutPasswords(std::string_view text) {
@@ -15,9 +17,7 @@ std::string WithoutPasswords(std::string_view text) {
   }
   constexpr std::string_view kName = "password";
   std::string lower(shown);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  std::ranges::transform(lower, lower.begin(), [](char c) { return LowerAscii(c); });
   // The word may stand elsewhere too, as in the name of a host.
   for (size_t name = 0; (name = lower.find(kName, name)) != lower.npos;) {
     name += kName.size();

@@ -11,13 +11,14 @@
 #include <set>
 #include <sstream>
 
+#include "base/ascii.h"
 #include "base/units.h"
 
 namespace longhaul {
 
 namespace {
 
-std::string Quoted(std::string_view text) {
+std::string YamlQuoted(std::string_view text) {
   constexpr size_t kShown = 60;
   std::string quoted = "'";
   for (char c : text.substr(0, kShown)) {
@@ -46,7 +47,7 @@ void Expand(YamlNode& node, const Environment& environment, YamlErrors& errors) 
     const size_t end = raw.find('}', at);
     const std::string name = end == std::string::npos ? "" : raw.substr(at + 2, end - at - 2);
     if (name.empty() || !IsNameStart(name[0]) || !std::ranges::all_of(name, IsNameCharacter)) {
-      errors.Add(node.line, node.column, "", Quoted(raw) + " holds '${' without a name and '}'",
+      errors.Add(node.line, node.column, "", YamlQuoted(raw) + " holds '${' without a name and '}'",
                  "write ${NAME}, or $${ for the two characters themselves");
       node.broken = true;
       return;
@@ -93,7 +94,7 @@ class Builder : public YAML::EventHandler {
     YamlNode node = Make(mark, YamlNode::Kind::kText);
     node.quoted = tag == "!";  // yaml-cpp's word for quotes.
     if (tag != "!" && tag != "?" && !tag.empty() && tag != "tag:yaml.org,2002:str") {
-      throw Refused{mark, "the tag " + Quoted(tag), "remove it"};
+      throw Refused{mark, "the tag " + YamlQuoted(tag), "remove it"};
     }
     node.raw = value;
     const bool is_key =
@@ -202,7 +203,7 @@ class Builder : public YAML::EventHandler {
       YamlNode key = std::move(*parent.key);
       parent.key.reset();
       if (!parent.keys.insert(key.raw).second) {
-        errors_.Add(key.line, key.column, "", Quoted(key.raw) + " is given twice",
+        errors_.Add(key.line, key.column, "", YamlQuoted(key.raw) + " is given twice",
                     "keep one of them");
         return;
       }
@@ -224,7 +225,7 @@ std::string KindName(const YamlNode& node) {
     case YamlNode::Kind::kNothing:
       return "nothing";
     case YamlNode::Kind::kText:
-      return Quoted(node.raw);
+      return YamlQuoted(node.raw);
     case YamlNode::Kind::kList:
       return "a list";
     case YamlNode::Kind::kMap:
@@ -345,7 +346,7 @@ std::optional<std::string> YamlValue::Text() const {
     if (node_->raw.empty()) {
       Fail("is empty", "give a value, or leave the field out");
     } else {
-      Fail(Quoted(node_->raw) + " is empty", "set the environment variable to a value");
+      Fail(YamlQuoted(node_->raw) + " is empty", "set the environment variable to a value");
     }
     return std::nullopt;
   }
@@ -359,7 +360,7 @@ std::optional<std::string> YamlValue::Text() const {
 std::optional<bool> YamlValue::Boolean() const {
   if (!Scalar("true or false")) return std::nullopt;
   std::string word = node_->text;
-  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  for (char& c : word) c = LowerAscii(c);
   if (word == "true" || word == "yes" || word == "on") return true;
   if (word == "false" || word == "no" || word == "off") return false;
   Fail(KindName(*node_) + " is not true or false", "write true or false");
@@ -547,7 +548,7 @@ void YamlFields::Finish() {
       continue;
     }
     const std::string_view meant = ClosestName(entry.key, names);
-    errors_->Add(entry.line, entry.column, map_.path(), "unknown field " + Quoted(entry.key),
+    errors_->Add(entry.line, entry.column, map_.path(), "unknown field " + YamlQuoted(entry.key),
                  meant.empty() ? "the fields here are " + Join(names)
                                : "did you mean '" + std::string(meant) + "'?");
   }

@@ -8,7 +8,7 @@ namespace longhaul::cache {
 namespace {
 
 // Rows of one removal; what is looked through to find the oldest is bounded by it.
-constexpr size_t kRowsMax = 10'000;
+constexpr size_t kBudgetRowsMax = 10'000;
 constexpr int kRoundsMax = 4;
 // A limit that was read counts for so long.
 constexpr std::chrono::seconds kLimitAge{5};
@@ -93,7 +93,7 @@ Async<std::vector<EntryRow>> Budget::Oldest(int64_t bytes, SystemTime spare_sinc
       oldest.emplace(when, std::move(row));
       sum += counted;
       // Without the youngest of them it is still enough.
-      while (oldest.size() > kRowsMax ||
+      while (oldest.size() > kBudgetRowsMax ||
              sum - static_cast<int64_t>(std::prev(oldest.end())->second.entry.counted_bytes) >=
                  bytes) {
         sum -= static_cast<int64_t>(std::prev(oldest.end())->second.entry.counted_bytes);

@@ -9,7 +9,7 @@ namespace {
 
 // A row that was read counts for so long.
 constexpr std::chrono::seconds kRowAge{1};
-constexpr size_t kRowsMax = 100'000;
+constexpr size_t kCopyRowsMax = 100'000;
 // Between two tries to tell State of a write.
 constexpr std::chrono::milliseconds kPauseMax{5'000};
 
@@ -84,7 +84,7 @@ Async<std::optional<EntryRow>> CachingStore::Row(std::string key) {
   if (!row) co_return row.error();
   // A write that has been acknowledged meanwhile would be read as it was before.
   if (rows_dropped_ != dropped) co_return row;
-  if (rows_.size() >= kRowsMax) rows_.clear();
+  if (rows_.size() >= kCopyRowsMax) rows_.clear();
   rows_[std::move(key)] = {.read = now, .row = *row};
   co_return row;
 }

@@ -7,13 +7,13 @@ namespace longhaul::cache {
 namespace {
 
 constexpr char kBytes[] = "cache/bytes";
-constexpr int kTriesMax = 5;
+constexpr int kCountTriesMax = 5;
 
 }  // namespace
 
 Async<int64_t> CountedBytes::Take(int64_t bytes) {
   Result<int64_t> now = co_await state_.Add(kBytes, place_.Text(), bytes);
-  for (int tries = 1; !now && now.error().Transient() && tries < kTriesMax; ++tries) {
+  for (int tries = 1; !now && now.error().Transient() && tries < kCountTriesMax; ++tries) {
     co_await runtime_.clock.Sleep(std::chrono::milliseconds(100 * tries));
     now = co_await state_.Add(kBytes, place_.Text(), bytes);
   }

@@ -7,7 +7,7 @@ namespace longhaul::cache {
 
 namespace {
 
-constexpr int kTriesMax = 20;
+constexpr int kEvictTriesMax = 20;
 constexpr int kPassesMax = 5;  // Over the rows, where some were written by others meanwhile.
 
 // Rows of dead runs may be taken; those of living ones may not.
@@ -140,7 +140,8 @@ Async<PinResult> Pin(State& state, Place place, std::string prefix, bool pinned)
           ++result.changed;
           break;
         }
-        const bool again = written.error().kind == ErrorKind::kPrecondition && tries < kTriesMax;
+        const bool again =
+            written.error().kind == ErrorKind::kPrecondition && tries < kEvictTriesMax;
         if (!again) co_return written.error();
         Result<std::optional<StateRow>> read = co_await state.Get(place.Entries(), row.key);
         if (!read) co_return read.error();

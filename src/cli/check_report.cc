@@ -18,9 +18,9 @@ std::string Quoted(std::string_view text) {
   return text.empty() ? "nothing" : "'" + Printable(text) + "'";
 }
 
-class Observer : public CompareObserver {
+class CheckObserver : public CompareObserver {
  public:
-  Observer(Output& output, Progress& progress, DifferenceReport& report, CheckTelling telling)
+  CheckObserver(Output& output, Progress& progress, DifferenceReport& report, CheckTelling telling)
       : output_(output), progress_(progress), report_(report), telling_(telling) {}
 
   void OnDifference(const Difference& difference) override {
@@ -192,7 +192,7 @@ Async<ExitCode> CompareAndReport(RunContext& context, TreeSource source, TreeTar
   Progress progress(context.output(), context.runtime().clock, "checked", 0);
   TaskGroup watch(context.runtime().executor);
   watch.Spawn(progress.Watch());
-  Observer observer(context.output(), progress, report, telling);
+  CheckObserver observer(context.output(), progress, report, telling);
   CompareTotals totals;
   const bool one_way = options.one_way;
   Result<void> done = co_await CompareTrees(context.runtime(), source, target, std::move(options),

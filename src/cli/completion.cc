@@ -73,7 +73,7 @@ FlagSet::ArgumentInfo ArgumentOf(const FlagSet& flags) {
 }
 
 // Inside single quotes of all three shells.
-std::string Quoted(std::string_view text) {
+std::string ShellQuoted(std::string_view text) {
   std::string out;
   for (char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
   return out;
@@ -323,7 +323,7 @@ std::string FishCompletion() {
   std::string out(kFishHead);
   for (const auto& [first, summary] : FirstWords()) {
     out += "complete -c longhaul -n __fish_use_subcommand -f -a " + first +
-           (summary.empty() ? "" : " -d '" + Quoted(summary) + "'") + "\n";
+           (summary.empty() ? "" : " -d '" + ShellQuoted(summary) + "'") + "\n";
     std::vector<std::string> second = SecondWords(first);
     if (!second.empty()) {
       out += "complete -c longhaul -n '__fish_seen_subcommand_from " + first +
@@ -360,7 +360,7 @@ std::string FishCompletion() {
       }
       const std::string offers = OffersOf(flag);
       if (!offers.empty()) out += " -a '" + offers + "'";
-      out += " -d '" + Quoted(FirstSentence(flag.info.help)) + "'\n";
+      out += " -d '" + ShellQuoted(FirstSentence(flag.info.help)) + "'\n";
     }
   }
   return out;

@@ -95,7 +95,7 @@ void DeclareForHelp(Command& command, FlagSet& flags) {
 
 namespace {
 
-std::string Environment(const FlagSet& flags, int width) {
+std::string EnvironmentSection(const FlagSet& flags, int width) {
   std::string example;
   std::string without;
   for (const FlagSet::Flag& flag : flags.flags()) {
@@ -153,7 +153,7 @@ std::string RenderCommandHelp(const CommandHelp& help, const FlagSet& flags, int
     }
     out += Wrap(FlagTitle(flag), kIndent, width) + Wrap(FlagText(flag), 2 * kIndent, width);
   }
-  if (!flags.flags().empty()) out += Heading("ENVIRONMENT") + Environment(flags, width);
+  if (!flags.flags().empty()) out += Heading("ENVIRONMENT") + EnvironmentSection(flags, width);
   if (!help.examples.empty()) {
     out += Heading("EXAMPLES");
     int number = 0;

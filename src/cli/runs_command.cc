@@ -23,7 +23,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr int kFailuresPerScan = 1000;
+constexpr int kFailuresShownPerScan = 1000;
 constexpr std::string_view kRunHelp = "The run's id, the beginning of it, or 'last'.";
 
 // The State with the runs, for as long as the command.
@@ -159,7 +159,7 @@ class RunsShowCommand : public Command {
     std::string after;
     while (output.open()) {
       Result<std::vector<RunFailure>> failures =
-          co_await runs.Failures(run->id, after, kFailuresPerScan);
+          co_await runs.Failures(run->id, after, kFailuresShownPerScan);
       if (!failures) co_return failures.error();
       if (failures->empty()) break;
       after = failures->back().name;

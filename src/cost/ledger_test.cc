@@ -363,7 +363,7 @@ TEST_F(LedgerTest, ServicesOfAwsAreCountedInTheUnitsOfTheirBills) {
   EXPECT_EQ(Sum("state_write"), 2u);
 }
 
-Configuration OneRule() {
+Configuration ConfigurationOfOneRule() {
   Configuration configuration;
   Rule rule;
   rule.id = "logs";
@@ -382,7 +382,7 @@ Configuration OneRule() {
 const StoreRegions kRegions{{"east", "us-east-1"}, {"west", "eu-west-1"}};
 
 TEST_F(LedgerTest, RequestsFindTheirRuleByBucketAndKey) {
-  Configuration configuration = OneRule();
+  Configuration configuration = ConfigurationOfOneRule();
   Rule other = configuration.rules[0];
   other.id = "all";
   other.source.prefix = "";
@@ -440,7 +440,7 @@ TEST_F(LedgerTest, NativeReplicationIsReckonedInTheClassOfTheObjects) {
 }
 
 TEST_F(LedgerTest, ABillIsExactAndNamesWhatItDoesNotKnow) {
-  const Configuration configuration = OneRule();
+  const Configuration configuration = ConfigurationOfOneRule();
   const Target& target = configuration.rules[0].targets[0];
   Account account;
   account.Add({.hour = {},
@@ -548,7 +548,7 @@ class CountingHttp : public HttpClient {
 
 // Without it: a retry or a failure that is billed and not counted would be claimed as saved.
 TEST_F(LedgerTest, TheBillIsThatOfEveryRequestThatTheServerSaw) {
-  const Configuration configuration = OneRule();
+  const Configuration configuration = ConfigurationOfOneRule();
   auto ledger = std::make_shared<Ledger>(world.clock, world.random);
   CountingHttp http(world.random);
   S3StoreOptions options;

@@ -81,7 +81,7 @@ TEST(S3EventTest, ExistingObjectsOfTheCompressorAreTakenAsTheyAre) {
   EXPECT_EQ(Keys(body), (Strings{"logs/a+b%41.csv"}));
 }
 
-constexpr char kClusterJob[] =
+constexpr char kPlainClusterJob[] =
     R"({"Src_bucket":"a","Src_key":"x/1+%2B.bin","Des_bucket":"b","Des_key":"p/x/1.bin","Size":123,)"
     R"("versionId":"null"})";
 constexpr char kTransJob[] =
@@ -99,7 +99,7 @@ std::string HubPart(const std::string& key) {
 // Who takes over the queue of a migration under way must not have all of its jobs thrown out; and a
 // key that were decoded would be another object's.
 TEST(S3EventTest, JobsOfSystemsThatMigrateNameTheirKeysAsTheyAre) {
-  for (const char* job : {kClusterJob, kTransJob, kHubObject}) {
+  for (const char* job : {kPlainClusterJob, kTransJob, kHubObject}) {
     Result<S3Events> events = ParseS3Events(job, "a");
     ASSERT_TRUE(events) << job << " " << events.error().Describe();
     ASSERT_EQ(events->records.size(), 1u) << job;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "gateway/gateway_impl.h"
 #include "storage/origin.h"
@@ -11,21 +12,15 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kStreamBytes = 256 << 10;
-constexpr uint64_t kHoldBytesMax = 1 << 20;
+constexpr uint64_t kObjectHoldBytesMax = 1 << 20;
 constexpr size_t kPieceBytes = 8 << 20;  // Of a body of unknown size.
 constexpr size_t kTaggingBytesMax = 64 << 10;
 constexpr size_t kMetadataBytesMax = 2 << 10;
 constexpr std::string_view kMetaPrefix = "x-amz-meta-";
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
-}
-
 // "aws-chunked" is how the body travelled, not what it is.
 std::string WithoutAwsChunked(std::string_view encodings) {
-  if (!Lower(encodings).contains("aws-chunked")) return std::string(encodings);
+  if (!LowerAscii(encodings).contains("aws-chunked")) return std::string(encodings);
   std::string kept;
   while (!encodings.empty()) {
     size_t comma = encodings.find(',');
@@ -33,7 +28,7 @@ std::string WithoutAwsChunked(std::string_view encodings) {
     encodings.remove_prefix(comma == std::string_view::npos ? encodings.size() : comma + 1);
     while (one.starts_with(' ')) one.remove_prefix(1);
     while (one.ends_with(' ')) one.remove_suffix(1);
-    if (one.empty() || Lower(one) == "aws-chunked") continue;
+    if (one.empty() || LowerAscii(one) == "aws-chunked") continue;
     kept += (kept.empty() ? "" : ", ") + std::string(one);
   }
   return kept;
@@ -69,7 +64,7 @@ Result<PutRequest> ReadPutHeaders(const GatewayCall& call) {
   put.storage_class = call.Header("x-amz-storage-class");
   size_t metadata_bytes = 0;
   for (const auto& [header, value] : call.request.headers().entries()) {
-    std::string name = Lower(header);
+    std::string name = LowerAscii(header);
     if (!name.starts_with(kMetaPrefix)) continue;
     std::string& stored = put.metadata[name.substr(kMetaPrefix.size())];
     stored += (stored.empty() ? "" : ",") + value;
@@ -311,7 +306,7 @@ Async<void> Gateway::Impl::PutObject(GatewayCall& call) {
   }
   put->content_md5 = (*body)->content_md5();
   Result<std::optional<HeldBody>> held = std::optional<HeldBody>();
-  if ((*body)->sized()) held = co_await Hold(**body, kHoldBytesMax);
+  if ((*body)->sized()) held = co_await Hold(**body, kObjectHoldBytesMax);
   if (!held) co_return held.error();
   put->checksum = (*body)->checksum();
   Result<PutResult> result = PutResult();
@@ -361,8 +356,8 @@ Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
                    .key = call.key,
                    .storage_class = put->storage_class,
                    .condition = condition->condition};
-  std::string metadata = Lower(call.Header("x-amz-metadata-directive"));
-  std::string tagging = Lower(call.Header("x-amz-tagging-directive"));
+  std::string metadata = LowerAscii(call.Header("x-amz-metadata-directive"));
+  std::string tagging = LowerAscii(call.Header("x-amz-tagging-directive"));
   if (metadata == "replace") copy.replacement = {put->headers, put->metadata};
   if (tagging == "replace") copy.tags = put->tags;
   if (copy.source_bucket == copy.bucket && copy.source_key == copy.key && !copy.replacement &&

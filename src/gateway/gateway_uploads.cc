@@ -11,7 +11,7 @@
 namespace longhaul {
 namespace {
 
-constexpr uint64_t kHoldBytesMax = 16 << 20;
+constexpr uint64_t kPartHoldBytesMax = 16 << 20;
 constexpr uint64_t kPartBytesMin = 5 << 20;  // But for the last one.
 constexpr size_t kCompleteBytesMax = 4 << 20;
 constexpr std::array kAllChecksums = {ChecksumAlgorithm::kCrc32, ChecksumAlgorithm::kCrc32c,
@@ -97,7 +97,7 @@ Async<void> Gateway::Impl::UploadPart(GatewayCall& call) {
     co_return GatewayError("MissingContentLength",
                            "You must provide the Content-Length HTTP header.");
   }
-  Result<std::optional<HeldBody>> held = co_await Hold(**body, kHoldBytesMax);
+  Result<std::optional<HeldBody>> held = co_await Hold(**body, kPartHoldBytesMax);
   if (!held) co_return held.error();
   MultipartUpload upload = UploadOf(call);
   Result<UploadedPart> part = UploadedPart();
@@ -142,7 +142,7 @@ Async<void> Gateway::Impl::UploadPartCopy(GatewayCall& call) {
   Result<ObjectStream> stream = co_await GetOrigin(store, get);
   if (!stream) co_return stream.error();
   StreamSource body(*stream);
-  Result<std::optional<HeldBody>> held = co_await Hold(body, kHoldBytesMax);
+  Result<std::optional<HeldBody>> held = co_await Hold(body, kPartHoldBytesMax);
   if (!held) co_return held.error();
   MultipartUpload upload = UploadOf(call);
   Result<UploadedPart> part = UploadedPart();

@@ -10,7 +10,7 @@
 namespace longhaul {
 namespace {
 
-constexpr std::array kDoneHere = {
+constexpr std::array kDoneOfCluster = {
     MigrationKnown{"Basic.table_queue_name", "progress is kept in `state`, by default a file"},
     MigrationKnown{"Basic.sqs_queue_name", "work is kept in `queue`, by default a file"},
     MigrationKnown{"Basic.ssm_parameter_bucket", "the pairs are in the command lines",
@@ -138,7 +138,7 @@ void ImportCluster(MigrationSettings& settings, const MigrationExtras& extras, M
   std::vector<std::string> options = {"--size-only"};
   const std::string storage_class = settings.Find("Mode.StorageClass").value_or("STANDARD");
   options.insert(options.end(), {"--storage-class", storage_class});
-  for (const MigrationKnown& known : kDoneHere) {
+  for (const MigrationKnown& known : kDoneOfCluster) {
     settings.NotCarried(known.name, known.why.empty() ? "set when it is run" : known.why,
                         known.remedy);
   }

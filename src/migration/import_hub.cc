@@ -9,7 +9,7 @@ namespace longhaul {
 namespace {
 
 // By the key of config.yaml; the environment has the same words in capitals.
-constexpr std::array kDoneHere = {
+constexpr std::array kDoneOfHub = {
     MigrationKnown{"jobTableName", "progress is kept in `state`"},
     MigrationKnown{"jobQueueName", "work is kept in `queue`"},
     MigrationKnown{"singlePartTableName", "parts are found again at the target's store"},
@@ -170,7 +170,7 @@ void ImportHub(MigrationSettings& settings, MigrationPlan& plan, ImportLog& log)
     }
   }
   plan.AddJob(std::move(job));
-  for (const MigrationKnown& known : kDoneHere) {
+  for (const MigrationKnown& known : kDoneOfHub) {
     settings.NotCarried(known.name, known.why, known.remedy);
   }
   log.Remark(ImportRemark::Kind::kDiffers, settings.file(),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/json.h"
 
 namespace longhaul {
@@ -28,7 +29,7 @@ std::string Plain(std::string_view name) {
   std::string plain;
   for (char c : name) {
     if (c == '-' || c == '_') continue;
-    plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    plain += LowerAscii(c);
   }
   return plain;
 }

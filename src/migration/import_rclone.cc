@@ -25,7 +25,7 @@ constexpr std::array kProviders = {
     Provider{"Wasabi", "wasabi"},
 };
 
-constexpr std::array kDoneHere = {
+constexpr std::array kDoneOfRclone = {
     MigrationKnown{"location_constraint", "the region says it"},
     MigrationKnown{"upload_cutoff", "how an object travels follows from its size"},
     MigrationKnown{"chunk_size", "parts follow from the size"},
@@ -156,7 +156,8 @@ void ImportRemote(MigrationSettings& settings, const std::string& name, Migratio
     settings.Differs(flag.name, "is said with each command here",
                      std::string(flag.why) + " " + *value);
   }
-  for (const MigrationKnown& one : kDoneHere) settings.NotCarried(one.name, one.why, one.remedy);
+  for (const MigrationKnown& one : kDoneOfRclone)
+    settings.NotCarried(one.name, one.why, one.remedy);
   settings.NotCarried("description", "it is a note");
   plan.AddStore(std::move(store));
   settings.Finish();

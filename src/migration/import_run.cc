@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "migration/import_formats.h"
 #include "rules/configuration.h"
 
@@ -23,12 +24,6 @@ enum class Shape {
   kCredentials,
   kEncrypted,
 };
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
-}
 
 // Whether a line begins with this word (and more), as `key: …` or `KEY=…`, whatever its case.
 bool HasKey(std::string_view lower, std::string_view key) {
@@ -61,7 +56,7 @@ bool IsS3trans(std::string_view text) {
 Shape ShapeOf(std::string_view text) {
   // All that tells is near the beginning, but the key that tells may be far down in a long file.
   constexpr size_t kLookedAt = 256 << 10;
-  const std::string lower = Lower(text.substr(0, kLookedAt));
+  const std::string lower = LowerAscii(text.substr(0, kLookedAt));
   const size_t first = lower.find_first_not_of(" \t\r\n");
   const char begins = first == lower.npos ? '\0' : lower[first];
   if (lower.find("rclone_encrypt_v0:") != lower.npos) return Shape::kEncrypted;

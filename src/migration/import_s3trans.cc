@@ -30,7 +30,7 @@ constexpr std::array kFlags = {
     Flag{"sqs-log-to-filename", 0, true}, Flag{"ignore-list-path", 0, true},
 };
 
-constexpr std::array kDoneHere = {
+constexpr std::array kDoneOfS3trans = {
     MigrationKnown{"db-location", "progress is kept in `state`"},
     MigrationKnown{"list-target", "both sides are always listed"},
     MigrationKnown{"transfer-metadata", "headers and metadata are always carried"},
@@ -184,7 +184,7 @@ void ImportS3trans(MigrationSettings& settings, const MigrationExtras& extras, M
   } else {
     static_cast<void>(settings.Find("ignore-list-path"));
   }
-  for (const MigrationKnown& known : kDoneHere) {
+  for (const MigrationKnown& known : kDoneOfS3trans) {
     settings.NotCarried(known.name, known.why, known.remedy);
   }
   if (from_text.empty()) {

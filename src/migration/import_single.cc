@@ -7,7 +7,7 @@
 namespace longhaul {
 namespace {
 
-constexpr std::array kDoneHere = {
+constexpr std::array kDoneOfSingle = {
     MigrationKnown{"Advanced.ChunkSize",
                    "parts follow from the size, and may change while resumed"},
     MigrationKnown{"Advanced.MaxRetry", "retries have one policy, with a deadline",
@@ -91,7 +91,7 @@ void ImportSingle(MigrationSettings& settings, bool download, const MigrationExt
        ExcludesOf(extras, false, source_bucket, from_local ? "" : prefix, log)) {
     command.words.push_back(std::move(word));
   }
-  for (const MigrationKnown& known : kDoneHere) {
+  for (const MigrationKnown& known : kDoneOfSingle) {
     settings.NotCarried(known.name, known.why, known.remedy);
   }
   plan.AddCommand(std::move(command));

@@ -13,7 +13,7 @@ constexpr char kRuns[] = "migrations";
 constexpr char kForgotten[] = "migrations forgotten";
 // SQS keeps a message for 14 days.
 constexpr std::chrono::days kForgottenLife{15};
-constexpr int kRowsPerScan = 500;
+constexpr int kRunRowsPerScan = 500;
 constexpr int kAttemptsMax = 100;  // To write a row while others write it.
 
 Result<void> ReadFilter(const Row& row, ObjectFilter& filter) {
@@ -151,7 +151,7 @@ Async<std::vector<Run>> RunBook::All() {
   std::vector<Run> runs;
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> page = co_await state_.Scan(kRuns, after, kRowsPerScan);
+    Result<std::vector<StateRow>> page = co_await state_.Scan(kRuns, after, kRunRowsPerScan);
     if (!page) co_return page.error().In("look for runs");
     if (page->empty()) co_return runs;
     for (const StateRow& row : *page) {
@@ -231,7 +231,7 @@ Async<void> RunBook::Forget(std::string id) {
   if (!*run) co_return Ok();
   for (const std::string& partition : {RowsOf(id), BodiesOf(id)}) {
     while (true) {
-      Result<std::vector<StateRow>> page = co_await state_.Scan(partition, "", kRowsPerScan);
+      Result<std::vector<StateRow>> page = co_await state_.Scan(partition, "", kRunRowsPerScan);
       if (!page) co_return page.error().In("forget run " + id);
       if (page->empty()) break;
       std::vector<StateWrite> removals;

@@ -17,7 +17,7 @@ namespace longhaul::migration {
 namespace {
 
 constexpr size_t kMessagesPerSend = 100;
-constexpr int kRowsPerScan = 500;
+constexpr int kStartRowsPerScan = 500;
 constexpr size_t kRetriedAtOnce = 5'000;
 constexpr size_t kFilterBytesMax = 128 << 10;  // Of the 256 KiB that State takes.
 
@@ -145,9 +145,9 @@ class Starter {
     TaskShape shape;
     while (!after.empty() && removals.size() < kRetriedAtOnce) {
       Result<std::vector<StateRow>> rows =
-          co_await state_.Scan(RowsOf(run.id), after, kRowsPerScan);
+          co_await state_.Scan(RowsOf(run.id), after, kStartRowsPerScan);
       if (!rows) co_return rows.error();
-      const bool more = std::ssize(*rows) == kRowsPerScan;
+      const bool more = std::ssize(*rows) == kStartRowsPerScan;
       after = more ? rows->back().key : "";
       for (const StateRow& row : *rows) {
         if (!row.key.starts_with("object/")) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "net/pieces.h"
 
 namespace longhaul {
 namespace {
@@ -27,17 +28,6 @@ Error NotSent(std::string message) {
   Error error = Retryable(std::move(message));
   error.code = kNotSentCode;
   return error;
-}
-
-// Takes the first `count` bytes from `pieces`.
-void Advance(std::span<iovec>& pieces, size_t count) {
-  while (!pieces.empty() && count >= pieces.front().iov_len) {
-    count -= pieces.front().iov_len;
-    pieces = pieces.subspan(1);
-  }
-  if (count == 0) return;
-  pieces.front().iov_base = static_cast<char*>(pieces.front().iov_base) + count;
-  pieces.front().iov_len -= count;
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ bool HasAnyOf(std::string_view text, std::string_view characters) {
   return std::ranges::any_of(characters, [text](char c) { return text.find(c) != text.npos; });
 }
 
-bool IsToken(std::string_view text) {
+bool IsRequestToken(std::string_view text) {
   return !text.empty() && !HasAnyOf(text, std::string_view("\r\n\0 :", 5));
 }
 
@@ -37,7 +37,7 @@ iovec PieceOf(std::span<const std::byte> bytes) {
 }  // namespace
 
 Result<std::string> WriteRequestHead(const HttpRequest& request, const ClientUrl& url) {
-  if (!IsToken(request.method)) return InvalidInput("not an HTTP method: " + request.method);
+  if (!IsRequestToken(request.method)) return InvalidInput("not an HTTP method: " + request.method);
   std::string head;
   head.reserve(1024);
   head.append(request.method).append(" ");
@@ -45,7 +45,7 @@ Result<std::string> WriteRequestHead(const HttpRequest& request, const ClientUrl
   head.append(url.target).append(" HTTP/1.1\r\n");
   if (!request.headers.Find("Host")) head.append("Host: ").append(url.authority).append("\r\n");
   for (const auto& [name, value] : request.headers.entries()) {
-    if (!IsToken(name) || HasAnyOf(value, std::string_view("\r\n\0", 3))) {
+    if (!IsRequestToken(name) || HasAnyOf(value, std::string_view("\r\n\0", 3))) {
       return InvalidInput("not an HTTP header: '" + name + "'");
     }
     head.append(name).append(value.empty() ? ":" : ": ").append(value).append("\r\n");

@@ -4,19 +4,15 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/network_v4.hpp>
 #include <boost/asio/ip/network_v6.hpp>
+#include <optional>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 
 namespace longhaul {
 namespace {
 
 namespace ip = boost::asio::ip;
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return lower;
-}
 
 std::optional<ip::address> AddressOf(std::string_view text) {
   if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
@@ -75,14 +71,14 @@ Result<ClientProxy> ParseClientProxy(std::string_view text) {
 }
 
 bool IsExemptFromProxy(const Origin& origin, std::string_view no_proxy) {
-  std::string host = Lower(origin.bare_host());
+  std::string host = LowerAscii(origin.bare_host());
   if (host.ends_with('.')) host.pop_back();
   const std::optional<ip::address> address = AddressOf(host);
   if (host == "localhost" || host.ends_with(".localhost")) return true;
   if (address && address->is_loopback()) return true;
   while (!no_proxy.empty()) {
     const size_t comma = std::min(no_proxy.find_first_of(", \t"), no_proxy.size());
-    const std::string one = Lower(no_proxy.substr(0, comma));
+    const std::string one = LowerAscii(no_proxy.substr(0, comma));
     no_proxy.remove_prefix(std::min(comma + 1, no_proxy.size()));
     if (one.empty()) continue;
     if (one == "*") return true;

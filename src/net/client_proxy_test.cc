@@ -119,7 +119,7 @@ class Proxy {
   tcp::acceptor acceptor_;
 };
 
-Async<std::string> Fetch(HttpClient& client, std::string url) {
+Async<std::string> FetchByProxy(HttpClient& client, std::string url) {
   HttpRequest request;
   request.url = std::move(url);
   request.headers.Add("X-Own", "HUSH");
@@ -136,7 +136,7 @@ TEST(ClientProxyTest, HttpsGoesThroughATunnel) {
   auto client =
       MakeHttpClient(world.runtime, {.ca_file = identity.trust_file(),
                                      .proxy = {.url = Secret("http://me:pw@" + proxy.Place())}});
-  Result<std::string> text = world.Run(Fetch(*client, "https://bucket.s3.test/key"));
+  Result<std::string> text = world.Run(FetchByProxy(*client, "https://bucket.s3.test/key"));
   ASSERT_TRUE(text) << text.error().Describe();
   EXPECT_EQ(*text, "hello");
   ASSERT_EQ(proxy.heads.size(), 1u);
@@ -155,7 +155,7 @@ TEST(ClientProxyTest, TheCertificateIsStillThatOfTheServer) {
   auto client = MakeHttpClient(
       world.runtime,
       {.ca_file = identity.trust_file(), .proxy = {.url = Secret("http://" + proxy.Place())}});
-  Result<std::string> text = world.Run(Fetch(*client, "https://s3.test/"));
+  Result<std::string> text = world.Run(FetchByProxy(*client, "https://s3.test/"));
   ASSERT_FALSE(text);
   EXPECT_EQ(text.error().kind, ErrorKind::kDenied) << text.error().Describe();
   EXPECT_TRUE(proxy.inside.empty());
@@ -167,8 +167,8 @@ TEST(ClientProxyTest, APlainRequestAndAnExemptOneGoStraight) {
   Proxy proxy(world, identity.context(), "HTTP/1.1 200 OK\r\n\r\n");
   auto client = MakeHttpClient(world.runtime, {.proxy = {.url = Secret("http://" + proxy.Place()),
                                                          .no_proxy = "nowhere.invalid"}});
-  EXPECT_FALSE(world.Run(Fetch(*client, "http://other.invalid/")));
-  EXPECT_FALSE(world.Run(Fetch(*client, "https://nowhere.invalid/")));
+  EXPECT_FALSE(world.Run(FetchByProxy(*client, "http://other.invalid/")));
+  EXPECT_FALSE(world.Run(FetchByProxy(*client, "https://nowhere.invalid/")));
   EXPECT_TRUE(proxy.heads.empty());
 }
 
@@ -193,7 +193,7 @@ TEST(ClientProxyTest, ARefusalNamesTheProxyAndSendsNothing) {
     auto client =
         MakeHttpClient(world.runtime, {.ca_file = identity.trust_file(),
                                        .proxy = {.url = Secret("http://u:HUSH@" + proxy.Place())}});
-    Result<std::string> text = world.Run(Fetch(*client, "https://s3.test/"));
+    Result<std::string> text = world.Run(FetchByProxy(*client, "https://s3.test/"));
     ASSERT_FALSE(text) << one.answer;
     EXPECT_EQ(text.error().kind, one.kind) << text.error().Describe();
     EXPECT_NE(text.error().message.find(one.says), std::string::npos) << text.error().Describe();

@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "net/http_client.h"
+#include "net/pieces.h"
 
 namespace longhaul {
 namespace {
@@ -100,17 +101,6 @@ void TrustTheSystem(SSL_CTX* context) {
     if (::access(file, R_OK) == 0) SSL_CTX_load_verify_locations(context, file, nullptr);
   }
 #endif
-}
-
-// Takes the first `count` bytes from `pieces`.
-void Advance(std::span<iovec>& pieces, size_t count) {
-  while (!pieces.empty() && count >= pieces.front().iov_len) {
-    count -= pieces.front().iov_len;
-    pieces = pieces.subspan(1);
-  }
-  if (count == 0) return;
-  pieces.front().iov_base = static_cast<char*>(pieces.front().iov_base) + count;
-  pieces.front().iov_len -= count;
 }
 
 }  // namespace

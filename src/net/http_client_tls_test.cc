@@ -79,7 +79,8 @@ class Server {
   tcp::acceptor acceptor_;
 };
 
-const std::string kHello = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kHelloAndClose =
+    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
 
 Async<std::string> Fetch(HttpClient& client, std::string url) {
   HttpRequest request;
@@ -112,7 +113,7 @@ TEST(HttpClientTlsTest, TrustsOnlyWhatItIsToldTo) {
     testing::RealWorld world;
     testing::TlsServer right(one.name, one.hours);
     testing::TlsServer other(one.name);
-    Server server(world, &right.context(), kHello);
+    Server server(world, &right.context(), kHelloAndClose);
     auto client =
         MakeHttpClient(world.runtime, {.ca_file = (one.trusted ? right : other).trust_file()});
     Result<std::string> text = world.Run(Fetch(*client, server.Url(one.host)));
@@ -128,7 +129,7 @@ TEST(HttpClientTlsTest, TrustsOnlyWhatItIsToldTo) {
 TEST(HttpClientTlsTest, TheSystemsCertificatesAreTheDefault) {
   testing::RealWorld world;
   testing::TlsServer identity("IP:127.0.0.1");
-  Server server(world, &identity.context(), kHello);
+  Server server(world, &identity.context(), kHelloAndClose);
   auto client = MakeHttpClient(world.runtime);
   Result<std::string> text = world.Run(Fetch(*client, server.Url()));
   ASSERT_FALSE(text);
@@ -144,7 +145,7 @@ TEST(HttpClientTlsTest, ABundleThatCannotBeReadIsAnError) {
   for (const std::string& file : {folder.file("none.pem"), folder.file("empty.pem")}) {
     auto client = MakeHttpClient(world.runtime, {.ca_file = file});
     testing::TlsServer identity("IP:127.0.0.1");
-    Server server(world, &identity.context(), kHello);
+    Server server(world, &identity.context(), kHelloAndClose);
     Result<std::string> text = world.Run(Fetch(*client, server.Url()));
     ASSERT_FALSE(text);
     EXPECT_EQ(text.error().kind, ErrorKind::kInvalidInput) << text.error().Describe();
@@ -172,7 +173,7 @@ TEST(HttpClientTlsTest, ResumesItsSessions) {
     testing::RealWorld world;
     testing::TlsServer identity("DNS:localhost");
     SSL_CTX_set_max_proto_version(identity.context().native_handle(), version);
-    Server server(world, &identity.context(), kHello);
+    Server server(world, &identity.context(), kHelloAndClose);
     auto client = MakeHttpClient(world.runtime, {.ca_file = identity.trust_file()});
     for (int i = 0; i < 4; ++i) {
       Result<std::string> text = world.Run(Fetch(*client, server.Url("localhost")));
@@ -190,7 +191,7 @@ TEST(HttpClientTlsTest, ABurstResumesOneSession) {
   testing::RealWorld world;
   testing::TlsServer identity("IP:127.0.0.1");
   SSL_CTX_set_num_tickets(identity.context().native_handle(), 1);
-  Server server(world, &identity.context(), kHello);
+  Server server(world, &identity.context(), kHelloAndClose);
   auto client = MakeHttpClient(world.runtime, {.ca_file = identity.trust_file()});
   ASSERT_TRUE(world.Run(Fetch(*client, server.Url())));
   constexpr int kBurst = 8;
@@ -215,7 +216,7 @@ TEST(HttpClientTlsTest, ABurstResumesOneSession) {
 TEST(HttpClientTlsTest, ASessionIsForItsOriginAlone) {
   testing::RealWorld world;
   testing::TlsServer identity("DNS:localhost");
-  Server server(world, &identity.context(), kHello);
+  Server server(world, &identity.context(), kHelloAndClose);
   auto client = MakeHttpClient(world.runtime, {.ca_file = identity.trust_file()});
   ASSERT_TRUE(world.Run(Fetch(*client, server.Url("localhost"))));
   Result<std::string> text = world.Run(Fetch(*client, server.Url("127.0.0.1")));
@@ -236,7 +237,7 @@ TEST(HttpClientTlsTest, OffersHttp1ByAlpnAndNoNameForAnAddress) {
   testing::TlsServer identity("IP:127.0.0.1");
   std::string offered;
   SSL_CTX_set_alpn_select_cb(identity.context().native_handle(), &SelectHttp1, &offered);
-  Server server(world, &identity.context(), kHello);
+  Server server(world, &identity.context(), kHelloAndClose);
   auto client = MakeHttpClient(world.runtime, {.ca_file = identity.trust_file()});
   ASSERT_TRUE(world.Run(Fetch(*client, server.Url())));
   EXPECT_EQ(offered, "\x08http/1.1");
@@ -252,7 +253,7 @@ TEST(HttpClientTlsTest, RefusesOldVersionsAndWhatIsNoTls) {
 #ifndef OPENSSL_IS_BORINGSSL  // Which has no levels.
   SSL_CTX_set_security_level(identity.context().native_handle(), 0);
 #endif
-  Server old(world, &identity.context(), kHello);
+  Server old(world, &identity.context(), kHelloAndClose);
   Server plain(world, nullptr, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
   auto client = MakeHttpClient(world.runtime, {.ca_file = identity.trust_file()});
   for (Server* server : {&old, &plain}) {

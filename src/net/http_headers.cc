@@ -1,12 +1,13 @@
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "net/http_client.h"
 
 namespace longhaul {
 namespace {
 
 bool EqualNames(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  auto lower = [](char c) { return LowerAscii(c); };
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
                                             [&](char x, char y) { return lower(x) == lower(y); });
 }

@@ -10,7 +10,7 @@ namespace longhaul {
 namespace {
 
 constexpr std::chrono::seconds kPostMax{30};
-constexpr size_t kAnswerBytesMax = 64 << 10;
+constexpr size_t kChannelAnswerBytesMax = 64 << 10;
 
 // "longhaul east: over: parked/main"
 std::string Subject(const AlarmMessage& message) {
@@ -62,7 +62,7 @@ class WebhookChannel : public AlarmChannel {
     request.timeouts.total = kPostMax;
     Result<HttpResponse> response = co_await http_.Send(std::move(request));
     if (!response) co_return Retryable(response.error().Describe());
-    Result<std::string> answer = co_await ReadAll(*response->body, kAnswerBytesMax);
+    Result<std::string> answer = co_await ReadAll(*response->body, kChannelAnswerBytesMax);
     static_cast<void>(answer);
     if (response->status / 100 == 2) co_return Ok();
     Error error = Retryable("it answers " + std::to_string(response->status));

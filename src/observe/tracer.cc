@@ -14,7 +14,7 @@ constexpr std::chrono::milliseconds kPause{2'000};
 constexpr std::chrono::milliseconds kPauseAway{10'000};
 constexpr std::chrono::milliseconds kTimeout{5'000};
 constexpr std::chrono::milliseconds kTimeoutLast{3'000};
-constexpr size_t kAnswerBytesMax = 64 << 10;
+constexpr size_t kCollectorAnswerBytesMax = 64 << 10;
 
 // OTLP Specification, "OTLP/HTTP Response": these may be sent again, others must not.
 bool MayBeRepeated(int status) {
@@ -78,7 +78,7 @@ Async<void> Tracer::Post(const std::vector<Span>& spans, bool last) {
   request.timeouts.total = last ? kTimeoutLast : kTimeout;
   Result<HttpResponse> response = co_await http_.Send(std::move(request));
   if (!response) co_return response.error();
-  Result<std::string> answer = co_await ReadAll(*response->body, kAnswerBytesMax);
+  Result<std::string> answer = co_await ReadAll(*response->body, kCollectorAnswerBytesMax);
   if (response->status / 100 != 2) {
     const std::string what = "it answers " + std::to_string(response->status);
     co_return MayBeRepeated(response->status) ? Retryable(what) : InvalidInput(what);

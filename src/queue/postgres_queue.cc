@@ -12,8 +12,8 @@ namespace {
 
 // A message may become visible without a notice: because its receiver died, or a notice was lost.
 constexpr milliseconds kListenAgain{5'000};
-constexpr int kReceiveCountMax = 1000;
-constexpr size_t kMovedAtOnce = 1000;  // By a statement.
+constexpr int kPostgresReceiveCountMax = 1000;
+constexpr size_t kMovedByStatement = 1000;  // By a statement.
 // The server's own VACUUM comes once a minute at most; half a million messages can have come and
 // gone by then, and what indexes have grown to they keep. After so many it costs a few
 // milliseconds.
@@ -35,17 +35,6 @@ EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN NULL;
 END $$)sql";
 
 int64_t Micros(milliseconds time) { return microseconds(time).count(); }
-
-Result<void> Check(const std::vector<NewMessage>& messages) {
-  for (const NewMessage& message : messages) {
-    if (message.body.size() > kMessageSizeMaxBytes) {
-      return InvalidInput("a message of " + std::to_string(message.body.size()) +
-                          " bytes: at most " + std::to_string(kMessageSizeMaxBytes) +
-                          " are allowed");
-    }
-  }
-  return Ok();
-}
 
 Error DeliveredAgain() { return PreconditionFailed("a message was delivered again or is gone"); }
 
@@ -128,7 +117,7 @@ Async<std::unique_ptr<Queue>> PostgresQueue::Open(Runtime runtime,
 }
 
 Async<void> PostgresQueue::Send(std::vector<NewMessage> messages, milliseconds delay) {
-  Result<void> checked = Check(messages);
+  Result<void> checked = CheckMessageSizes(messages);
   if (!checked || messages.empty()) co_return checked;
   PostgresArguments arguments;
   arguments.Text(options_.name);
@@ -176,7 +165,7 @@ Async<std::vector<QueueMessage>> PostgresQueue::Take(const std::string& lane, in
 }
 
 Async<Received> PostgresQueue::Receive(ReceiveRequest request) {
-  const int count_max = std::clamp(request.count_max, 1, kReceiveCountMax);
+  const int count_max = std::clamp(request.count_max, 1, kPostgresReceiveCountMax);
   const SteadyTime deadline = runtime_.clock.SteadyNow() + request.wait;
   const bool waits = request.wait.count() > 0;
   while (true) {
@@ -234,9 +223,9 @@ Async<void> PostgresQueue::Release(Receipt receipt, milliseconds delay) {
 Async<void> PostgresQueue::MoveAll(const std::vector<Receipt>& receipts, milliseconds visible_in,
                                    bool in_flight) {
   const std::span<const Receipt> all(receipts);
-  for (size_t begin = 0; begin < all.size(); begin += kMovedAtOnce) {
+  for (size_t begin = 0; begin < all.size(); begin += kMovedByStatement) {
     PostgresArguments arguments;
-    AddReceipts(arguments, all.subspan(begin, std::min(kMovedAtOnce, all.size() - begin)));
+    AddReceipts(arguments, all.subspan(begin, std::min(kMovedByStatement, all.size() - begin)));
     arguments.Int(Micros(visible_in)).Int(in_flight ? 1 : 0);
     Result<PostgresRows> moved = co_await client_->Run(
         "SELECT count(queue_move(r.id, r.delivery, $3, $4)) FROM ("
@@ -283,7 +272,7 @@ void PostgresQueue::CountRemoved(size_t count) {
 
 Async<void> PostgresQueue::Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                                    milliseconds delay) {
-  Result<void> checked = Check(messages);
+  Result<void> checked = CheckMessageSizes(messages);
   if (!checked) co_return checked;
   PostgresArguments arguments;
   arguments.Text(options_.name);

@@ -68,6 +68,9 @@ struct QueueDepth {
   bool settled = true;
 };
 
+// kInvalidInput: a body is larger than kMessageSizeMaxBytes.
+Result<void> CheckMessageSizes(const std::vector<NewMessage>& messages);
+
 class Queue {
  public:
   virtual ~Queue() = default;

@@ -11,8 +11,8 @@ namespace {
 
 constexpr milliseconds kPollMin{50};
 constexpr milliseconds kPollMax{250};
-constexpr int kReceiveCountMax = 1000;
-constexpr size_t kMovedAtOnce = 1000;  // In a transaction.
+constexpr int kSqliteReceiveCountMax = 1000;
+constexpr size_t kMovedInTransaction = 1000;  // In a transaction.
 // Whether the clock was set back is looked at once in this time, and so far ahead is no accident.
 constexpr std::chrono::minutes kClockLook{1};
 // Of what was to be hidden by another clock; as long as SQS delays a message.
@@ -21,7 +21,7 @@ constexpr std::chrono::minutes kHiddenMax{15};
 // `dead` is set when a Receive meets a message that has been received too often, so that the next
 // ones need not pass it again, and by Bury. The index serves Receive and covers the counts of
 // Depth. AUTOINCREMENT: a receipt must never name a later message.
-constexpr const char* kSchema1 = R"(
+constexpr const char* kSqliteSchema1 = R"(
   CREATE TABLE queue_messages (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     queue      BLOB NOT NULL,
@@ -46,26 +46,15 @@ constexpr const char* kSchema2 = R"(
 
 // A part of its own: any command brings a file up to date, and who goes back to the program before
 // must find his messages. That one needs not know of reasons.
-constexpr const char* kReasons1 =
+constexpr const char* kSqliteReasons1 =
     "ALTER TABLE queue_messages ADD COLUMN reason BLOB NOT NULL DEFAULT x''";
 
-int64_t Micros(SystemTime time) { return time.time_since_epoch().count(); }
-int64_t Micros(milliseconds time) { return microseconds(time).count(); }
+int64_t SqliteMicros(SystemTime time) { return time.time_since_epoch().count(); }
+int64_t SqliteMicros(milliseconds time) { return microseconds(time).count(); }
 
 Error DeliveredAgain(Receipt receipt) {
   return PreconditionFailed("message " + std::to_string(receipt.id) +
                             " was delivered again or is gone");
-}
-
-Result<void> Check(const std::vector<NewMessage>& messages) {
-  for (const NewMessage& message : messages) {
-    if (message.body.size() > kMessageSizeMaxBytes) {
-      return InvalidInput("a message of " + std::to_string(message.body.size()) +
-                          " bytes: at most " + std::to_string(kMessageSizeMaxBytes) +
-                          " are allowed");
-    }
-  }
-  return Ok();
 }
 
 Result<void> Insert(SqliteConnection& db, const std::string& queue,
@@ -201,7 +190,7 @@ constexpr const char* kMendAhead =
 // Whether there are any; `mends`: from now on they are hidden for as long as they were to be when
 // they were sent, so what somebody works on stays his.
 Result<bool> LookAhead(SqliteConnection& db, const std::string& queue, int64_t now_us, bool mends) {
-  const int64_t ahead_us = now_us + Micros(kClockLook);
+  const int64_t ahead_us = now_us + SqliteMicros(kClockLook);
   SqliteStatement next = db.Prepare(kNextLane);
   SqliteStatement find = db.Prepare(kFindAhead);
   SqliteStatement mend = db.Prepare(kMendAhead);
@@ -219,7 +208,7 @@ Result<bool> LookAhead(SqliteConnection& db, const std::string& queue, int64_t n
     if (!*found || !mends) continue;
     find.Reset();
     mend.Reset();
-    mend.Bind(now_us).Bind(Micros(kHiddenMax)).Bind(now_us);
+    mend.Bind(now_us).Bind(SqliteMicros(kHiddenMax)).Bind(now_us);
     Result<void> mended = mend.Bind(queue).Bind(lane).Bind(ahead_us).Bind(ahead_us).Run();
     if (!mended) return mended.error();
   }
@@ -244,8 +233,8 @@ SqliteQueue::SqliteQueue(Runtime runtime, std::shared_ptr<SqliteDatabase> databa
 Async<std::unique_ptr<Queue>> SqliteQueue::Open(Runtime runtime,
                                                 std::shared_ptr<SqliteDatabase> database,
                                                 SqliteQueueOptions options) {
-  Result<void> made = co_await database->EnsureSchema("queue", {kSchema1, kSchema2});
-  if (made) made = co_await database->EnsureSchema("dead letters", {kReasons1});
+  Result<void> made = co_await database->EnsureSchema("queue", {kSqliteSchema1, kSchema2});
+  if (made) made = co_await database->EnsureSchema("dead letters", {kSqliteReasons1});
   if (!made) co_return made.error().In("open the queue");
   std::unique_ptr<SqliteQueue> queue(
       new SqliteQueue(runtime, std::move(database), std::move(options)));
@@ -258,7 +247,7 @@ Async<void> SqliteQueue::FollowClock() {
   const SteadyTime steady_now = runtime_.clock.SteadyNow();
   if (steady_now < follow_at_) co_return Ok();
   follow_at_ = steady_now + kClockLook;
-  const int64_t now = Micros(runtime_.clock.Now());
+  const int64_t now = SqliteMicros(runtime_.clock.Now());
   auto look = [queue = options_.name, now](bool mends) {
     return [queue, now, mends](SqliteConnection& db) { return LookAhead(db, queue, now, mends); };
   };
@@ -275,12 +264,12 @@ void SqliteQueue::WakeReceivers() {
 }
 
 Async<void> SqliteQueue::Send(std::vector<NewMessage> messages, milliseconds delay) {
-  Result<void> checked = Check(messages);
+  Result<void> checked = CheckMessageSizes(messages);
   if (!checked || messages.empty()) co_return checked;
-  int64_t now = Micros(runtime_.clock.Now());
+  int64_t now = SqliteMicros(runtime_.clock.Now());
   std::function<Result<void>(SqliteConnection&)> work =
       [queue = options_.name, messages = std::move(messages), now, delay](SqliteConnection& db) {
-        return Insert(db, queue, messages, now, now + Micros(delay));
+        return Insert(db, queue, messages, now, now + SqliteMicros(delay));
       };
   Result<void> sent = co_await database_->Write<void>(std::move(work));
   if (!sent) co_return sent.error().In("queue: send");
@@ -289,7 +278,7 @@ Async<void> SqliteQueue::Send(std::vector<NewMessage> messages, milliseconds del
 }
 
 Async<SqliteQueue::Look> SqliteQueue::LookAround(std::vector<std::string> without) {
-  int64_t now = Micros(runtime_.clock.Now());
+  int64_t now = SqliteMicros(runtime_.clock.Now());
   std::function<Result<Look>(SqliteConnection&)> work =
       [queue = options_.name, without = std::move(without),
        now](SqliteConnection& db) -> Result<Look> {
@@ -320,18 +309,19 @@ Async<SqliteQueue::Look> SqliteQueue::LookAround(std::vector<std::string> withou
 
 Async<std::vector<QueueMessage>> SqliteQueue::Take(std::string lane, int count_max,
                                                    milliseconds visibility) {
-  int64_t now = Micros(runtime_.clock.Now());
+  int64_t now = SqliteMicros(runtime_.clock.Now());
   std::function<Result<std::vector<QueueMessage>>(SqliteConnection&)> work =
       [queue = options_.name, lane = std::move(lane), receives_max = options_.receives_max,
        count_max, now, visibility](SqliteConnection& db) {
-        return TakeVisible(db, queue, lane, receives_max, count_max, now, now + Micros(visibility));
+        return TakeVisible(db, queue, lane, receives_max, count_max, now,
+                           now + SqliteMicros(visibility));
       };
   co_return co_await database_->Write<std::vector<QueueMessage>>(std::move(work),
                                                                  SqliteDurability::kLazy);
 }
 
 Async<Received> SqliteQueue::Receive(ReceiveRequest request) {
-  const int count_max = std::clamp(request.count_max, 1, kReceiveCountMax);
+  const int count_max = std::clamp(request.count_max, 1, kSqliteReceiveCountMax);
   const SteadyTime deadline = runtime_.clock.SteadyNow() + request.wait;
   while (true) {
     Result<void> followed = co_await FollowClock();
@@ -388,7 +378,7 @@ Async<void> SqliteQueue::WaitForChange(Look look, uint64_t wakes_seen, SteadyTim
 }
 
 Async<void> SqliteQueue::Extend(Receipt receipt, milliseconds visibility) {
-  int64_t visible = Micros(runtime_.clock.Now()) + Micros(visibility);
+  int64_t visible = SqliteMicros(runtime_.clock.Now()) + SqliteMicros(visibility);
   std::function<Result<void>(SqliteConnection&)> work = [receipt, visible](SqliteConnection& db) {
     return Move(db, receipt, visible, true);
   };
@@ -397,10 +387,11 @@ Async<void> SqliteQueue::Extend(Receipt receipt, milliseconds visibility) {
 
 Async<void> SqliteQueue::MoveAll(std::vector<Receipt> receipts, milliseconds visible_in,
                                  bool in_flight) {
-  for (size_t begin = 0; begin < receipts.size(); begin += kMovedAtOnce) {
+  for (size_t begin = 0; begin < receipts.size(); begin += kMovedInTransaction) {
     const auto from = receipts.begin() + static_cast<ptrdiff_t>(begin);
-    const auto count = static_cast<ptrdiff_t>(std::min(kMovedAtOnce, receipts.size() - begin));
-    const int64_t visible = Micros(runtime_.clock.Now()) + Micros(visible_in);
+    const auto count =
+        static_cast<ptrdiff_t>(std::min(kMovedInTransaction, receipts.size() - begin));
+    const int64_t visible = SqliteMicros(runtime_.clock.Now()) + SqliteMicros(visible_in);
     std::function<Result<void>(SqliteConnection&)> work =
         [some = std::vector<Receipt>(from, from + count), visible,
          in_flight](SqliteConnection& db) { return Move(db, some, visible, in_flight); };
@@ -434,15 +425,15 @@ Async<void> SqliteQueue::Ack(std::vector<Receipt> receipts) {
 
 Async<void> SqliteQueue::Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                                  milliseconds delay) {
-  Result<void> checked = Check(messages);
+  Result<void> checked = CheckMessageSizes(messages);
   if (!checked) co_return checked;
-  int64_t now = Micros(runtime_.clock.Now());
+  int64_t now = SqliteMicros(runtime_.clock.Now());
   std::function<Result<void>(SqliteConnection&)> work =
       [queue = options_.name, receipts = std::move(receipts), messages = std::move(messages), now,
        delay](SqliteConnection& db) {
         Result<void> removed = Delete(db, receipts, false);
         if (!removed) return removed;
-        return Insert(db, queue, messages, now, now + Micros(delay));
+        return Insert(db, queue, messages, now, now + SqliteMicros(delay));
       };
   Result<void> replaced = co_await database_->Write<void>(std::move(work));
   if (!replaced) co_return replaced.error().In("queue: replace");
@@ -451,7 +442,7 @@ Async<void> SqliteQueue::Replace(std::vector<Receipt> receipts, std::vector<NewM
 }
 
 Async<void> SqliteQueue::Release(Receipt receipt, milliseconds delay) {
-  int64_t visible = Micros(runtime_.clock.Now()) + Micros(delay);
+  int64_t visible = SqliteMicros(runtime_.clock.Now()) + SqliteMicros(delay);
   std::function<Result<void>(SqliteConnection&)> work = [receipt, visible](SqliteConnection& db) {
     return Move(db, receipt, visible, false);
   };
@@ -465,7 +456,7 @@ Async<void> SqliteQueue::Release(Receipt receipt, milliseconds delay) {
 // it can do nothing to it any more.
 Async<void> SqliteQueue::Bury(QueueMessage message, std::string reason) {
   reason.resize(std::min(reason.size(), kBuryReasonMaxBytes));
-  const int64_t now = Micros(runtime_.clock.Now());
+  const int64_t now = SqliteMicros(runtime_.clock.Now());
   std::function<Result<void>(SqliteConnection&)> work =
       [receipt = message.receipt, reason = std::move(reason),
        now](SqliteConnection& db) -> Result<void> {
@@ -487,7 +478,7 @@ Async<void> SqliteQueue::Bury(QueueMessage message, std::string reason) {
 }
 
 Async<QueueDepth> SqliteQueue::Depth() {
-  int64_t now = Micros(runtime_.clock.Now());
+  int64_t now = SqliteMicros(runtime_.clock.Now());
   std::function<Result<QueueDepth>(SqliteConnection&)> work =
       [queue = options_.name, receives_max = options_.receives_max,
        now](SqliteConnection& db) -> Result<QueueDepth> {
@@ -516,7 +507,7 @@ Async<QueueDepth> SqliteQueue::Depth() {
 }
 
 Async<std::vector<QueueMessage>> SqliteQueue::DeadLetters(int count_max) {
-  int64_t now = Micros(runtime_.clock.Now());
+  int64_t now = SqliteMicros(runtime_.clock.Now());
   std::function<Result<std::vector<QueueMessage>>(SqliteConnection&)> work =
       [queue = options_.name, receives_max = options_.receives_max, count_max,
        now](SqliteConnection& db) -> Result<std::vector<QueueMessage>> {
@@ -538,7 +529,7 @@ Async<std::vector<QueueMessage>> SqliteQueue::DeadLetters(int count_max) {
 }
 
 Async<int64_t> SqliteQueue::Redrive() {
-  int64_t now = Micros(runtime_.clock.Now());
+  int64_t now = SqliteMicros(runtime_.clock.Now());
   std::function<Result<int64_t>(SqliteConnection&)> work =
       [queue = options_.name, receives_max = options_.receives_max,
        now](SqliteConnection& db) -> Result<int64_t> {

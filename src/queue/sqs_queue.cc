@@ -19,7 +19,7 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr int kReceiveCountMax = 1000;
+constexpr int kSqsReceiveCountMax = 1000;
 // So that messages gather. An object is read 2 s after its event (`settle`), so this costs no time.
 constexpr seconds kRest{2};
 constexpr seconds kIdleMax{150};
@@ -41,7 +41,7 @@ int64_t NumberOf(const SqsAttributes& attributes, const std::string& name) {
   return std::max<int64_t>(0, std::atoll(found->second.c_str()));
 }
 
-Error DeliveredAgain() { return PreconditionFailed("a message was delivered again or is gone"); }
+Error SqsDeliveredAgain() { return PreconditionFailed("a message was delivered again or is gone"); }
 
 }  // namespace
 
@@ -219,10 +219,10 @@ Result<std::map<size_t, std::vector<int64_t>>> SqsQueue::Core::HeldOf(
     auto one = held.find(receipt.delivery);
     if (one == held.end()) {
       if (gone_is_fine && !last_delivery.contains(receipt.id)) continue;
-      return DeliveredAgain();
+      return SqsDeliveredAgain();
     }
     auto last = last_delivery.find(one->second.id);
-    if (last == last_delivery.end() || last->second != receipt.delivery) return DeliveredAgain();
+    if (last == last_delivery.end() || last->second != receipt.delivery) return SqsDeliveredAgain();
     found[one->second.lane].push_back(receipt.delivery);
   }
   return found;
@@ -230,13 +230,10 @@ Result<std::map<size_t, std::vector<int64_t>>> SqsQueue::Core::HeldOf(
 
 Result<std::map<size_t, std::vector<SqsNewMessage>>> SqsQueue::Core::Sorted(
     std::vector<NewMessage> messages, milliseconds delay) {
+  Result<void> checked = CheckMessageSizes(messages);
+  if (!checked) return checked.error();
   std::map<size_t, std::vector<SqsNewMessage>> sorted;
   for (NewMessage& message : messages) {
-    if (message.body.size() > kMessageSizeMaxBytes) {
-      return InvalidInput("a message of " + std::to_string(message.body.size()) +
-                          " bytes: at most " + std::to_string(kMessageSizeMaxBytes) +
-                          " are allowed");
-    }
     Lane* lane = Find(message.lane);
     if (lane == nullptr) {
       return InvalidInput("SQS has no queue for the lane '" + message.lane +
@@ -330,7 +327,7 @@ Async<void> SqsQueue::Send(std::vector<NewMessage> messages, milliseconds delay)
 
 Async<Received> SqsQueue::Receive(ReceiveRequest request) {
   Core& core = *core_;
-  const auto count_max = static_cast<size_t>(std::clamp(request.count_max, 1, kReceiveCountMax));
+  const auto count_max = static_cast<size_t>(std::clamp(request.count_max, 1, kSqsReceiveCountMax));
   const seconds visibility = std::max(Whole(request.visibility, kSqsVisibilityMax), seconds(1));
   const SteadyTime deadline = core.Now() + request.wait;
   const bool waits = request.wait.count() > 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/check.h"
 #include "net/http_client.h"
 #include "replica/apply_parts.h"
@@ -59,7 +60,7 @@ UserMetadata WithoutMark(UserMetadata metadata) {
 
 Error WithLockRemedy(Error error) {
   std::string lower = error.message;
-  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  for (char& c : lower) c = LowerAscii(c);
   if (error.kind != ErrorKind::kInvalidInput || lower.find("lock") == lower.npos) return error;
   error.message +=
       "; the replica is to be locked as its source is: give the target a bucket with Object Lock, "

@@ -15,7 +15,7 @@ namespace {
 // Of WithLease: the floor says what may still land.
 constexpr bool kNoted = false;
 // A DELETE that is not sent within this time of its note is noted anew.
-constexpr std::chrono::seconds kSendTime{10};
+constexpr std::chrono::seconds kRemoveSendTime{10};
 
 }  // namespace
 
@@ -158,7 +158,7 @@ Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tomb
     co_return Reread("a write has the same stamp");
   }
 
-  if (runtime_.clock.Now() > begun + kSendTime) {
+  if (runtime_.clock.Now() > begun + kRemoveSendTime) {
     co_return Error{.kind = ErrorKind::kPrecondition, .message = "the look took too long"};
   }
   Result<void> removed = co_await SendDelete(key, (*existing)->info.etag, lease, may_land);

@@ -19,7 +19,7 @@ namespace {
 // one may land as late as any.
 constexpr std::chrono::seconds kTagsLifetime = std::chrono::minutes(5) + kRequestLifetime;
 // Tags that are not sent within this time of their note are noted anew, by the next try.
-constexpr std::chrono::seconds kSendTime{10};
+constexpr std::chrono::seconds kTagsSendTime{10};
 
 bool MayLand(const std::optional<Floor>& floor, SystemTime stamp, SystemTime now) {
   return floor && std::ranges::any_of(floor->pending.all(), [&](const PendingRequest& request) {
@@ -79,7 +79,7 @@ Async<void> Applier::PutTagsOnce(const ReplicaWrite& write, SystemTime noted, bo
   Result<std::optional<ApplyOutcome>> decided = co_await Decided(write);
   if (!decided) co_return decided.error();
   const bool equal = *decided && (*decided)->state == ApplyState::kEqual;
-  if (!equal || runtime_.clock.Now() > noted + kSendTime) {
+  if (!equal || runtime_.clock.Now() > noted + kTagsSendTime) {
     co_return KeyBusy("it changes, or the look took too long: " + write.key);
   }
   Result<void> tagged = co_await store_.PutTags(policy_.bucket, write.key, write.tags);

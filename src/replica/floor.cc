@@ -11,7 +11,7 @@ namespace longhaul {
 
 namespace {
 
-std::string_view NextField(std::string_view& text) {
+std::string_view NextFloorField(std::string_view& text) {
   size_t end = text.find(' ');
   std::string_view field = text.substr(0, end);
   text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
@@ -39,18 +39,18 @@ std::string EncodeKeptMark(const KeptMark& kept) {
 
 Result<KeptMark> DecodeKeptMark(std::string_view& rest) {
   KeptMark kept;
-  Result<std::string> target_etag = DecodeEtag(NextField(rest));
+  Result<std::string> target_etag = DecodeEtag(NextFloorField(rest));
   if (!target_etag) return target_etag.error();
   kept.target_etag = std::move(*target_etag);
-  kept.fingerprint = NextField(rest);
-  kept.mark.site = NextField(rest);
-  Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
+  kept.fingerprint = NextFloorField(rest);
+  kept.mark.site = NextFloorField(rest);
+  Result<SystemTime> stamp = ParseRfc3339(NextFloorField(rest));
   if (!stamp) return stamp.error();
   kept.mark.stamp = *stamp;
-  Result<std::string> source_etag = DecodeEtag(NextField(rest));
+  Result<std::string> source_etag = DecodeEtag(NextFloorField(rest));
   if (!source_etag) return source_etag.error();
   kept.mark.source_etag = std::move(*source_etag);
-  std::string_view passed = NextField(rest);
+  std::string_view passed = NextFloorField(rest);
   if (passed.empty()) return Corrupt("a mark ends too soon");
   for (std::string_view left = passed == "-" ? std::string_view() : passed; !left.empty();) {
     size_t comma = left.find(',');
@@ -124,11 +124,11 @@ Result<PendingRequests> DecodePendingOf02(std::string_view& letters, std::string
         std::pair('R', PendingKind::kDelete), std::pair('W', PendingKind::kWrite)}) {
     if (!letters.starts_with(letter)) continue;
     letters.remove_prefix(1);
-    Result<SystemTime> until = ParseRfc3339(NextField(rest));
+    Result<SystemTime> until = ParseRfc3339(NextFloorField(rest));
     if (!until) return until.error();
     PendingRequest request{.kind = kind, .until = *until};
     if (kind == PendingKind::kWrite) {
-      Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
+      Result<SystemTime> stamp = ParseRfc3339(NextFloorField(rest));
       if (!stamp) return stamp.error();
       request.stamp = *stamp;
     }
@@ -142,14 +142,14 @@ Result<PendingRequests> DecodePendingOf02(std::string_view& letters, std::string
 Result<Floor> DecodeFloor(std::string_view text) {
   Error bad = Corrupt("State holds a floor that cannot be read: '" + std::string(text) + "'");
   std::string_view rest = text;
-  const std::string_view version = NextField(rest);
+  const std::string_view version = NextFloorField(rest);
   if (version != "1" && version != "2") return bad;
   Floor floor;
-  std::string_view kind = NextField(rest);
+  std::string_view kind = NextFloorField(rest);
   if (!kind.starts_with('D') && !kind.starts_with('F')) return bad;
   floor.deleted = kind.starts_with('D');
   kind.remove_prefix(1);
-  Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
+  Result<SystemTime> stamp = ParseRfc3339(NextFloorField(rest));
   if (!stamp) return bad;
   floor.stamp = *stamp;
   Result<PendingRequests> pending =

@@ -20,7 +20,7 @@ std::string Fit(std::string_view bucket, std::string_view key, std::string_view 
 }
 
 // Splits off what stands before the next space.
-std::string_view NextField(std::string_view& text) {
+std::string_view NextMarkField(std::string_view& text) {
   size_t end = text.find(' ');
   std::string_view field = text.substr(0, end);
   text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
@@ -53,15 +53,15 @@ std::optional<Mark> ParseMark(std::string_view value, std::string_view bucket,
   std::string_view fields = value.substr(0, last_space);
   if (value.substr(last_space + 1) != Fit(bucket, key, fields)) return std::nullopt;
 
-  if (NextField(fields) != "1") return std::nullopt;
+  if (NextMarkField(fields) != "1") return std::nullopt;
   Mark mark;
-  mark.site = NextField(fields);
-  Result<SystemTime> stamp = ParseRfc3339(NextField(fields));
+  mark.site = NextMarkField(fields);
+  Result<SystemTime> stamp = ParseRfc3339(NextMarkField(fields));
   if (!stamp) return std::nullopt;
   mark.stamp = *stamp;
-  mark.source_etag = NextField(fields);
+  mark.source_etag = NextMarkField(fields);
   if (mark.source_etag == "-") mark.source_etag.clear();
-  std::string_view passed = NextField(fields);
+  std::string_view passed = NextMarkField(fields);
   while (!passed.empty() && passed != "-") {
     size_t comma = passed.find(',');
     mark.sites_passed.emplace_back(passed.substr(0, comma));

@@ -12,7 +12,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr int kPageRows = 1000;
+constexpr int kOrderPageRows = 1000;
 
 struct Asked {
   uint64_t rows = 0;
@@ -139,11 +139,11 @@ Async<RetriedKeys> RetryParked(State& state, Queue& queue, Clock& clock, const R
     std::string after;
     while (true) {
       Result<std::vector<ParkedKey>> parked =
-          co_await ScanParked(state, rule.id, places[i], after, kPageRows);
+          co_await ScanParked(state, rule.id, places[i], after, kOrderPageRows);
       if (!parked) co_return parked.error();
       if (parked->empty()) break;
       after = parked->back().key;
-      const bool last = parked->size() < kPageRows;
+      const bool last = parked->size() < kOrderPageRows;
       Result<Asked> asked = co_await AskFor(state, queue, now, rule, std::move(*parked));
       if (!asked) co_return asked.error();
       retried.asked += asked->rows;

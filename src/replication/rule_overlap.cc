@@ -17,7 +17,7 @@ constexpr std::chrono::seconds kInterval{60};
 // Whoever looks once in an interval, and misses one look, sees it.
 constexpr std::chrono::seconds kLifetime{180};
 constexpr std::chrono::hours kComparedInterval{1};
-constexpr int kPageRows = 1'000;
+constexpr int kRecordPageRows = 1'000;
 constexpr size_t kDigestBytes = 8;
 
 // What another process has written. Of a row that makes no sense nothing is as it is here.
@@ -76,7 +76,8 @@ Async<void> RuleOverlap::Look() {
   std::set<std::string> overlapped;
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await context_.state.Scan(kPartition, after, kPageRows);
+    Result<std::vector<StateRow>> rows =
+        co_await context_.state.Scan(kPartition, after, kRecordPageRows);
     if (!rows) co_return rows.error();
     for (const StateRow& row : *rows) {
       if (row.key == context_.owner) continue;
@@ -87,7 +88,7 @@ Async<void> RuleOverlap::Look() {
         if (lacks ? others.events : theirs->second != digest) overlapped.insert(rule);
       }
     }
-    if (rows->size() < kPageRows) break;
+    if (rows->size() < kRecordPageRows) break;
     after = rows->back().key;
   }
   for (const std::string& rule : overlapped) {

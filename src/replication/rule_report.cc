@@ -11,17 +11,17 @@ namespace longhaul {
 
 namespace {
 
-constexpr int kPageRows = 1000;
+constexpr int kReportPageRows = 1000;
 
 // Calls `take` for each row of a partition.
 template <class Take>
 Async<void> ForEachRow(State& state, std::string partition, Take take) {
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(partition, after, kPageRows);
+    Result<std::vector<StateRow>> rows = co_await state.Scan(partition, after, kReportPageRows);
     if (!rows) co_return rows.error().In("State");
     for (const StateRow& row : *rows) take(row);
-    if (rows->size() < kPageRows) co_return Ok();
+    if (rows->size() < kReportPageRows) co_return Ok();
     after = rows->back().key;
   }
 }

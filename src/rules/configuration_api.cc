@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "rules/api_settings.h"
 #include "rules/configuration.h"
 
@@ -61,9 +62,7 @@ ApiSettings ReadApiSettings(YamlFields& top) {
     if (items && items->size() > kHostsMax) hosts->Fail("has too many hosts", "at most 100 fit");
     for (size_t i = 0; items && i < std::min(items->size(), kHostsMax); ++i) {
       std::string name = (*items)[i].Text().value_or("");
-      std::ranges::transform(name, name.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      });
+      std::ranges::transform(name, name.begin(), [](char c) { return LowerAscii(c); });
       if (!name.empty() && !IsHostName(name)) {
         (*items)[i].Fail("is no name of a host", "write longhaul.example.com, without a port");
       }

@@ -4,6 +4,7 @@
 #include "aws/aws_endpoint.h"
 #include "aws/kept_credentials.h"
 #include "aws/sts_credentials.h"
+#include "base/ascii.h"
 #include "base/without_passwords.h"
 #include "rules/configuration.h"
 #include "rules/configuration_reader.h"
@@ -18,9 +19,7 @@ std::optional<std::string> NormalEndpoint(std::string_view text) {
   std::string endpoint(text);
   const size_t scheme_end = endpoint.find("://");
   if (scheme_end == std::string::npos) return std::nullopt;
-  std::ranges::transform(endpoint, endpoint.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  std::ranges::transform(endpoint, endpoint.begin(), [](char c) { return LowerAscii(c); });
   if (endpoint.ends_with('/')) endpoint.pop_back();
   const std::string scheme = endpoint.substr(0, scheme_end);
   if (scheme != "http" && scheme != "https") return std::nullopt;

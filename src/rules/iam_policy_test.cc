@@ -17,8 +17,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-Configuration Parse(const std::string& more, const std::string& rule = "",
-                    const std::string& target = "") {
+Configuration Configured(const std::string& more, const std::string& rule = "",
+                         const std::string& target = "") {
   const std::string text =
       "version: 1\nsite: a\nstores:\n"
       "  east: { type: s3, region: us-east-1 }\n"
@@ -50,9 +50,9 @@ const IamStatement* Find(const std::vector<IamPolicy>& policies, const std::stri
 // An alarm that may not be told is found out when something is wrong.
 TEST(IamPolicyTest, TheTopicOfAlarmsMayBeTold) {
   IamNames names = Names();
-  EXPECT_EQ(Find(IamPolicies(Parse(""), names), "Alarms"), nullptr);
+  EXPECT_EQ(Find(IamPolicies(Configured(""), names), "Alarms"), nullptr);
   names.alarm_topic = "arn:aws:sns:eu-west-1:111122223333:alarms";
-  const std::vector<IamPolicy> policies = IamPolicies(Parse(""), names);
+  const std::vector<IamPolicy> policies = IamPolicies(Configured(""), names);
   const IamStatement* alarms = Find(policies, "Alarms");
   ASSERT_NE(alarms, nullptr);
   EXPECT_THAT(alarms->actions, ElementsAre("sns:Publish"));
@@ -62,7 +62,7 @@ TEST(IamPolicyTest, TheTopicOfAlarmsMayBeTold) {
 // Without the rights to see a lock S3 shows an object as if it had none.
 TEST(IamPolicyTest, LocksAreSeenAndSetWhereATargetAsksForThem) {
   const std::vector<IamPolicy> policies =
-      IamPolicies(Parse("", "", ", object_lock: true"), Names());
+      IamPolicies(Configured("", "", ", object_lock: true"), Names());
   for (const char* sid : {"SourceRead", "Target"}) {
     const IamStatement* statement = Find(policies, sid);
     ASSERT_NE(statement, nullptr);
@@ -71,14 +71,14 @@ TEST(IamPolicyTest, LocksAreSeenAndSetWhereATargetAsksForThem) {
   }
   EXPECT_THAT(Find(policies, "Target")->actions, Contains("s3:PutObjectRetention"));
   EXPECT_THAT(Find(policies, "Target")->actions, Contains("s3:PutObjectLegalHold"));
-  EXPECT_THAT(Find(IamPolicies(Parse(""), Names()), "SourceRead")->actions,
+  EXPECT_THAT(Find(IamPolicies(Configured(""), Names()), "SourceRead")->actions,
               Not(Contains("s3:GetObjectRetention")));
 }
 
 // An inventory that may not be read is found out when a comparison fails, a day later.
 TEST(IamPolicyTest, AnInventoryMayBeFoundAndRead) {
   const Configuration configuration =
-      Parse("", "    intake: { inventory: 'east:reports/inv/data/daily/' }\n");
+      Configured("", "    intake: { inventory: 'east:reports/inv/data/daily/' }\n");
   const std::vector<IamPolicy> policies = IamPolicies(configuration, Names());
   ASSERT_NE(Find(policies, "Inventory"), nullptr);
   EXPECT_THAT(Find(policies, "Inventory")->actions, ElementsAre("s3:GetObject"));
@@ -87,13 +87,13 @@ TEST(IamPolicyTest, AnInventoryMayBeFoundAndRead) {
   ASSERT_NE(Find(policies, "InventoryList"), nullptr);
   EXPECT_THAT(Find(policies, "InventoryList")->actions, ElementsAre("s3:ListBucket"));
   EXPECT_EQ(Find(IamPolicies(configuration, Names(false, true)), "Inventory"), nullptr);
-  EXPECT_EQ(Find(IamPolicies(Parse(""), Names()), "Inventory"), nullptr);
+  EXPECT_EQ(Find(IamPolicies(Configured(""), Names()), "Inventory"), nullptr);
 }
 
 // HeadBucket names no prefix: a plain StringLike would deny it, and a key that is not there would
 // look like one that is closed.
 TEST(IamPolicyTest, AListingIsOfItsPrefixAloneAndHeadBucketGoesThrough) {
-  const std::vector<IamPolicy> policies = IamPolicies(Parse(""), Names());
+  const std::vector<IamPolicy> policies = IamPolicies(Configured(""), Names());
   const IamStatement* list = Find(policies, "SourceList");
   ASSERT_NE(list, nullptr);
   EXPECT_THAT(list->resources, ElementsAre("arn:aws:s3:::data"));
@@ -104,11 +104,11 @@ TEST(IamPolicyTest, AListingIsOfItsPrefixAloneAndHeadBucketGoesThrough) {
 
 // A source that may write to its target is what archives are there to spare.
 TEST(IamPolicyTest, EachRoleMayDoWhatItDoes) {
-  const std::vector<IamPolicy> source = IamPolicies(Parse(""), Names(true, false));
+  const std::vector<IamPolicy> source = IamPolicies(Configured(""), Names(true, false));
   EXPECT_EQ(Find(source, "Target"), nullptr);
   ASSERT_NE(Find(source, "TargetRead"), nullptr);
   EXPECT_THAT(Find(source, "TargetRead")->actions, ElementsAre("s3:GetObject"));
-  const std::vector<IamPolicy> target = IamPolicies(Parse(""), Names(false, true));
+  const std::vector<IamPolicy> target = IamPolicies(Configured(""), Names(false, true));
   EXPECT_EQ(Find(target, "SourceRead"), nullptr);
   ASSERT_NE(Find(target, "Target"), nullptr);
   EXPECT_THAT(Find(target, "Target")->resources, ElementsAre("arn:aws:s3:::copy/in/*"));
@@ -116,7 +116,7 @@ TEST(IamPolicyTest, EachRoleMayDoWhatItDoes) {
   EXPECT_THAT(Find(target, "Target")->actions, Not(Contains("s3:PutObjectAcl")));
   // It writes there itself.
   const std::vector<IamPolicy> plain =
-      IamPolicies(Parse("", "    transport: plain\n"), Names(true, false));
+      IamPolicies(Configured("", "    transport: plain\n"), Names(true, false));
   EXPECT_NE(Find(plain, "Target"), nullptr);
 }
 
@@ -124,7 +124,7 @@ TEST(IamPolicyTest, EachRoleMayDoWhatItDoes) {
 TEST(IamPolicyTest, AKeyIsNamedByWhatItIs) {
   auto key = [](const std::string& name) {
     const std::vector<IamPolicy> policies =
-        IamPolicies(Parse("", "", ", kms_key: '" + name + "'"), Names());
+        IamPolicies(Configured("", "", ", kms_key: '" + name + "'"), Names());
     const IamStatement* statement = Find(policies, "TargetKey");
     return statement == nullptr ? IamStatement{} : *statement;
   };
@@ -138,13 +138,13 @@ TEST(IamPolicyTest, AKeyIsNamedByWhatItIs) {
   EXPECT_THAT(alias.conditions[0].values, ElementsAre("alias/copy"));
   EXPECT_THAT(key("arn:aws:kms:eu-west-1:222233334444:alias/copy").resources,
               ElementsAre("arn:aws:kms:eu-west-1:222233334444:key/*"));
-  EXPECT_EQ(Find(IamPolicies(Parse(""), Names()), "TargetKey"), nullptr);
+  EXPECT_EQ(Find(IamPolicies(Configured(""), Names()), "TargetKey"), nullptr);
 }
 
 // A store with a role of its own is another identity: one policy for both would give each what only
 // the other needs.
 TEST(IamPolicyTest, EachIdentityHasItsOwn) {
-  const Configuration configuration = Parse(
+  const Configuration configuration = Configured(
       "  far: { type: s3, region: eu-west-1, role_arn: 'arn:aws:iam::999999999999:role/far' }\n"
       "  kept: { type: s3, region: eu-west-1, credentials: 'secretsmanager:keys' }\n"
       "queue: sqs:haul?region=us-east-1\nstate: dynamodb:rows?region=us-east-1\n",
@@ -184,7 +184,7 @@ TEST(IamPolicyTest, ARoleIsAssumedByTheKeysOfItsStore) {
            {"credentials: 'ssm:/a/b'", "keys in ssm:/a/b"},
            {"profile: p", "profile 'p'"}}) {
     Configuration configuration =
-        Parse("  far: { type: s3, region: eu-west-1, " + fields + role, "", "");
+        Configured("  far: { type: s3, region: eu-west-1, " + fields + role, "", "");
     configuration.rules[0].targets[0].to.store = "far";
     for (const IamPolicy& policy : IamPolicies(configuration, Names())) {
       EXPECT_EQ(Find({policy}, "Role") != nullptr, policy.identity == identity)
@@ -201,7 +201,8 @@ TEST(IamPolicyTest, ARoleIsAssumedByTheKeysOfItsStore) {
 // The bucket of the compressor is encrypted under a key of its own: without it no archive opens,
 // and after a day they are gone.
 TEST(IamPolicyTest, WhatIsTakenOverMayBeDecrypted) {
-  const Configuration configuration = Parse("", "", ", take_over: { from: 'west:haul-inbound/' }");
+  const Configuration configuration =
+      Configured("", "", ", take_over: { from: 'west:haul-inbound/' }");
   const std::vector<IamPolicy> policies = IamPolicies(configuration, Names(false, true));
   const IamStatement* decrypt = Find(policies, "TakeOverDecrypt");
   ASSERT_NE(decrypt, nullptr);
@@ -210,13 +211,13 @@ TEST(IamPolicyTest, WhatIsTakenOverMayBeDecrypted) {
   EXPECT_THAT(decrypt->conditions[0].values, ElementsAre("s3.eu-west-1.amazonaws.com*"));
   EXPECT_THAT(decrypt->conditions[1].values,
               ElementsAre("arn:aws:s3:::haul-inbound", "arn:aws:s3:::haul-inbound/*"));
-  EXPECT_EQ(Find(IamPolicies(Parse(""), Names(false, true)), "TakeOverDecrypt"), nullptr);
+  EXPECT_EQ(Find(IamPolicies(Configured(""), Names(false, true)), "TakeOverDecrypt"), nullptr);
 }
 
 // S3 puts what is uploaded under the bucket's own key, where it has one, and nothing says so but a
 // refusal.
 TEST(IamPolicyTest, WhereTheBucketHasAKeyOfItsOwnItMayBeUsed) {
-  const std::vector<IamPolicy> policies = IamPolicies(Parse(""), Names(false, true));
+  const std::vector<IamPolicy> policies = IamPolicies(Configured(""), Names(false, true));
   for (const auto& [sid, below] : std::map<std::string, std::string>{
            {"StagingKey", "staging/*"}, {"TargetBucketKey", "copy/in/*"}}) {
     const IamStatement* key = Find(policies, sid);
@@ -230,12 +231,12 @@ TEST(IamPolicyTest, WhereTheBucketHasAKeyOfItsOwnItMayBeUsed) {
   }
   // A key that is named is used, and without any none is; what was there before is looked at.
   for (const char* target : {", kms_key: k", ", sse: AES256"}) {
-    const std::vector<IamPolicy> named = IamPolicies(Parse("", "", target), Names());
+    const std::vector<IamPolicy> named = IamPolicies(Configured("", "", target), Names());
     EXPECT_EQ(Find(named, "TargetBucketKey"), nullptr);
     ASSERT_NE(Find(named, "TargetDecrypt"), nullptr);
     EXPECT_THAT(Find(named, "TargetDecrypt")->actions, ElementsAre("kms:Decrypt"));
   }
-  const std::vector<IamPolicy> source = IamPolicies(Parse(""), Names(true, false));
+  const std::vector<IamPolicy> source = IamPolicies(Configured(""), Names(true, false));
   EXPECT_EQ(Find(source, "TargetBucketKey"), nullptr);
   ASSERT_NE(Find(source, "TargetDecrypt"), nullptr);
   EXPECT_THAT(Find(source, "TargetDecrypt")->actions, ElementsAre("kms:Decrypt"));
@@ -249,7 +250,7 @@ TEST(IamPolicyTest, AMigrationMayListTheUploadsOfItsTarget) {
   migration.source = {.store = "east", .bucket = "data", .prefix = "logs/"};
   migration.target = {.store = "west", .bucket = "copy", .prefix = "in/"};
   names.migrations = {migration};
-  const std::vector<IamPolicy> policies = IamPolicies(Parse(""), names);
+  const std::vector<IamPolicy> policies = IamPolicies(Configured(""), names);
   const IamStatement* look = Find(policies, "MigrationTargetLook");
   ASSERT_NE(look, nullptr);
   EXPECT_THAT(look->actions, ElementsAre("s3:ListBucketMultipartUploads"));
@@ -260,7 +261,7 @@ TEST(IamPolicyTest, AMigrationMayListTheUploadsOfItsTarget) {
 // Events are taken by the source role alone: another must not be able to take them away.
 TEST(IamPolicyTest, ATargetTakesNothingFromTheQueuesOfEvents) {
   Configuration configuration =
-      Parse("queue: sqs:haul?region=us-east-1\nstate: dynamodb:rows?region=us-east-1\n");
+      Configured("queue: sqs:haul?region=us-east-1\nstate: dynamodb:rows?region=us-east-1\n");
   IamNames names = Names(false, true);
   names.queues = {"haul-main-events"};
   names.run_queues = {"haul-migrations-find"};
@@ -293,7 +294,7 @@ TEST(IamPolicyTest, ATargetTakesNothingFromTheQueuesOfEvents) {
 // A queue of events may be encrypted under a key of its owner's.
 TEST(IamPolicyTest, EventsMayBeDecrypted) {
   const std::vector<IamPolicy> policies =
-      IamPolicies(Parse("", "    intake: { sqs: 'app-events?region=us-east-1' }\n"), Names());
+      IamPolicies(Configured("", "    intake: { sqs: 'app-events?region=us-east-1' }\n"), Names());
   const IamStatement* key = Find(policies, "EventsKey");
   ASSERT_NE(key, nullptr);
   EXPECT_THAT(key->actions, Contains("kms:Decrypt"));
@@ -301,18 +302,18 @@ TEST(IamPolicyTest, EventsMayBeDecrypted) {
   EXPECT_THAT(key->conditions[0].values, ElementsAre("sqs.us-east-1.amazonaws.com*"));
   const std::string elsewhere =
       "    intake: { sqs: 'q?region=us-east-1&endpoint=http://127.0.0.1:1' }\n";
-  EXPECT_EQ(Find(IamPolicies(Parse("", elsewhere), Names()), "EventsKey"), nullptr);
+  EXPECT_EQ(Find(IamPolicies(Configured("", elsewhere), Names()), "EventsKey"), nullptr);
 }
 
 // What is left out because of its key is read before that is known.
 TEST(IamPolicyTest, ASourceMayBeDecryptedWhateverIsCarried) {
   for (const char* rule : {"", "    filter: { kms_encrypted: false }\n"}) {
-    const std::vector<IamPolicy> policies = IamPolicies(Parse("", rule), Names());
+    const std::vector<IamPolicy> policies = IamPolicies(Configured("", rule), Names());
     EXPECT_NE(Find(policies, "SourceDecrypt"), nullptr) << rule;
     EXPECT_EQ(Find(policies, "InventoryDecrypt"), nullptr);
   }
   const std::vector<IamPolicy> listed = IamPolicies(
-      Parse("", "    intake: { inventory: 'east:reports/inv/data/daily/' }\n"), Names());
+      Configured("", "    intake: { inventory: 'east:reports/inv/data/daily/' }\n"), Names());
   EXPECT_NE(Find(listed, "InventoryDecrypt"), nullptr);
 }
 
@@ -320,7 +321,7 @@ TEST(IamPolicyTest, ASourceMayBeDecryptedWhateverIsCarried) {
 TEST(IamPolicyTest, KeysAreKeptInThePartitionOfTheirRegion) {
   IamNames names = Names();
   names.kept_region = "us-gov-west-1";
-  Configuration kept = Parse("");
+  Configuration kept = Configured("");
   kept.stores.at("east").credentials = "ssm:/keys";
   const std::vector<IamPolicy> policies = IamPolicies(kept, names);
   ASSERT_NE(Find(policies, "Keys"), nullptr);
@@ -330,7 +331,7 @@ TEST(IamPolicyTest, KeysAreKeptInThePartitionOfTheirRegion) {
 
 // A star in a prefix is a star there, and a pattern in IAM.
 TEST(IamPolicyTest, ADocumentIsJsonWithEachSidOnce) {
-  Configuration configuration = Parse("");
+  Configuration configuration = Configured("");
   configuration.rules[0].source.prefix = "we*ird?$/\"";
   configuration.rules.push_back(configuration.rules[0]);
   configuration.rules[1].id = "other";

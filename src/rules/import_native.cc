@@ -10,7 +10,7 @@ namespace {
 
 using Kind = ImportRemark::Kind;
 
-constexpr size_t kTargetsMax = 32;  // rules/configuration.cc
+constexpr size_t kNativeTargetsMax = 32;  // rules/configuration.cc
 
 class Importer {
  public:
@@ -50,7 +50,8 @@ class Importer {
     Rule rule = RuleOf(native);
     for (size_t i = 0; i < draft_.rules.size(); ++i) {
       ImportedRule& first = draft_.rules[i];
-      if (first.rule.targets.size() == kTargetsMax || !CanJoin(*native_of_[i], native)) continue;
+      if (first.rule.targets.size() == kNativeTargetsMax || !CanJoin(*native_of_[i], native))
+        continue;
       first.comments.push_back("Also the rule " + QuotedForImport(native.id) +
                                " of the input, as a " +
                                "target of its own: what both carry is read and packed once.");

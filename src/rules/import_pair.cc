@@ -14,7 +14,7 @@ using Kind = ImportRemark::Kind;
 
 constexpr size_t kSourcesMax = 1'000;
 constexpr size_t kDestinationsMax = 32;
-constexpr size_t kPrefixBytesMax = 1'023;  // A "/" may be added.
+constexpr size_t kPairPrefixBytesMax = 1'023;  // A "/" may be added.
 
 std::string ReadName(ImportFields& fields, std::string_view name, size_t length_max) {
   std::optional<ImportValue> value = fields.Require(name);
@@ -27,7 +27,7 @@ std::string ReadName(ImportFields& fields, std::string_view name, size_t length_
   return *text;
 }
 
-std::string ReadText(ImportFields& fields, std::string_view name) {
+std::string ReadPairText(ImportFields& fields, std::string_view name) {
   std::optional<ImportValue> value = fields.Find(name);
   return value ? value->Text().value_or("") : "";
 }
@@ -128,7 +128,7 @@ class Importer {
     if (!rule.source.store.empty()) draft_.AddStore(rule.source.store);
     CheckRole(value, rule.source.store, "source");
     TakePrefix(*fields, rule);
-    rule.filter.suffix = ReadText(*fields, "suffix_filter");
+    rule.filter.suffix = ReadPairText(*fields, "suffix_filter");
     source_encrypts_ = false;
     if (std::optional<ImportValue> key = fields->Find("kms_key_arn")) {
       source_encrypts_ = !key->Text().value_or("").empty();
@@ -166,7 +166,7 @@ class Importer {
     std::optional<ImportValue> value = fields.Find("prefix_filter");
     if (!value) return;
     rule.source.prefix = value->Text().value_or("");
-    if (rule.source.prefix.size() > kPrefixBytesMax) value->Fail("is longer than any key");
+    if (rule.source.prefix.size() > kPairPrefixBytesMax) value->Fail("is longer than any key");
     if (rule.source.prefix.empty()) return;
     if (!rule.source.prefix.ends_with('/')) {
       value->Remark(Kind::kDiffers,
@@ -193,8 +193,8 @@ class Importer {
     target.to.bucket = ReadName(*fields, "bucket", 63);
     target.to.prefix = rule.source.prefix;
     CheckRole(value, target.to.store, "target");
-    target.kms_key = ReadText(*fields, "kms_key_arn");
-    target.storage_class = ReadText(*fields, "storage_class");
+    target.kms_key = ReadPairText(*fields, "kms_key_arn");
+    target.storage_class = ReadPairText(*fields, "storage_class");
     std::optional<ImportValue> backup = fields->Find("backup");
     const bool is_backup = backup && backup->Boolean().value_or(false);
     fields->Finish();
@@ -283,7 +283,7 @@ class Importer {
 }  // namespace
 
 PairSettings ReadPairSettings(ImportFields& fields, const std::string& file, ImportLog& log) {
-  PairSettings settings{.file = file, .stack = ReadText(fields, "stack_name"), .roles = {}};
+  PairSettings settings{.file = file, .stack = ReadPairText(fields, "stack_name"), .roles = {}};
   if (!settings.stack.empty()) {
     log.Remark(Kind::kNotCarried, file + ": stack_name", "longhaul makes no resources to be named",
                "remove the stack when nothing is left in its queues and buckets");

@@ -15,7 +15,7 @@ using Kind = ImportRemark::Kind;
 
 constexpr size_t kRulesMax = 1'000;
 constexpr size_t kIdBytesMax = 255;
-constexpr size_t kPrefixBytesMax = 1'024;
+constexpr size_t kNativePrefixBytesMax = 1'024;
 constexpr size_t kTagsMax = 10;
 constexpr int kMinutesMax = 30 * 24 * 60;
 constexpr char kCondition[] =
@@ -42,7 +42,7 @@ std::optional<bool> ReadStatusOf(ImportFields& fields, std::string_view name) {
   return status;
 }
 
-std::string ReadText(ImportFields& fields, std::string_view name) {
+std::string ReadNativeText(ImportFields& fields, std::string_view name) {
   std::optional<ImportValue> value = fields.Find(name);
   return value ? value->Text().value_or("") : "";
 }
@@ -51,7 +51,7 @@ void ReadPrefix(ImportFields& fields, NativeRule& rule) {
   std::optional<ImportValue> value = fields.Find("Prefix");
   if (!value) return;
   rule.prefix = value->Text().value_or("");
-  if (rule.prefix.size() > kPrefixBytesMax) value->Fail("is longer than any key");
+  if (rule.prefix.size() > kNativePrefixBytesMax) value->Fail("is longer than any key");
 }
 
 void ReadTag(const ImportValue& value, NativeRule& rule) {
@@ -182,7 +182,7 @@ void ReadDestination(ImportFields& rule_fields, NativeRule& rule) {
       account->Fail(QuotedForImport(destination.account) + " is no account", "it has 12 digits");
     }
   }
-  destination.storage_class = ReadText(*fields, "StorageClass");
+  destination.storage_class = ReadNativeText(*fields, "StorageClass");
   if (auto translation = fields->Find("AccessControlTranslation")) {
     if (auto inner = translation->Fields()) {
       std::optional<ImportValue> owner = inner->Require("Owner");
@@ -197,7 +197,7 @@ void ReadDestination(ImportFields& rule_fields, NativeRule& rule) {
   }
   if (auto encryption = fields->Find("EncryptionConfiguration")) {
     if (auto inner = encryption->Fields()) {
-      destination.kms_key = ReadText(*inner, "ReplicaKmsKeyID");
+      destination.kms_key = ReadNativeText(*inner, "ReplicaKmsKeyID");
       inner->Finish();
     }
   }
@@ -210,8 +210,8 @@ NativeRule ReadRule(const ImportValue& value, size_t index) {
   rule.place = value.place();
   std::optional<ImportFields> fields = value.Fields();
   if (!fields) return rule;
-  rule.id = ReadText(*fields, "ID");
-  if (rule.id.empty()) rule.id = ReadText(*fields, "Id");  // As CloudFormation spells it.
+  rule.id = ReadNativeText(*fields, "ID");
+  if (rule.id.empty()) rule.id = ReadNativeText(*fields, "Id");  // As CloudFormation spells it.
   if (rule.id.size() > kIdBytesMax) value.Fail("has an ID of more than 255 bytes");
   if (rule.id.empty()) rule.id = "rule-" + std::to_string(index + 1);
   rule.enabled = ReadStatus(*fields).value_or(true);
@@ -338,7 +338,7 @@ void WriteIndented(const json::value& value, const std::string& indent, std::str
 
 NativeConfiguration ReadNativeConfiguration(ImportFields& fields, ImportLog& log) {
   NativeConfiguration configuration;
-  configuration.role = ReadText(fields, "Role");
+  configuration.role = ReadNativeText(fields, "Role");
   std::optional<std::vector<ImportValue>> rules = fields.FindList("Rules", "Rule");
   if (!rules || rules->empty()) {
     if (!log.failed()) fields.value().Fail("has no rules");

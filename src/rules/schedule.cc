@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <span>
 #include <vector>
+
+#include "base/ascii.h"
 
 namespace longhaul {
 
@@ -26,9 +29,7 @@ struct Field {
 
 bool ReadValue(std::string_view text, const Field& field, int& value) {
   std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  std::ranges::transform(lower, lower.begin(), [](char c) { return LowerAscii(c); });
   for (size_t i = 0; i < field.names.size(); ++i) {
     if (field.names[i] != lower) continue;
     value = field.min + static_cast<int>(i);

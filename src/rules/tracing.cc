@@ -5,6 +5,8 @@
 #include <optional>
 #include <string_view>
 
+#include "base/ascii.h"
+
 namespace longhaul {
 
 namespace {
@@ -47,8 +49,7 @@ bool IsHeaderName(std::string_view name) {
 
 // Those that the request has anyway.
 bool IsOwn(std::string name) {
-  std::ranges::transform(name, name.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+  std::ranges::transform(name, name.begin(), [](char c) { return LowerAscii(c); });
   return name == "host" || name == "content-length" || name == "content-type" ||
          name == "transfer-encoding" || name == "connection";
 }

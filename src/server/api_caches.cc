@@ -16,7 +16,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr size_t kPrefixesMax = 1000;
+constexpr size_t kCachePrefixesMax = 1000;
 constexpr int kFillsMax = 8;  // Of this process at once.
 constexpr int kInFlight = 32;
 constexpr double kTtlHoursMax = 1e6;  // What is more than the greatest is told by the fill's check.
@@ -259,7 +259,7 @@ Async<Api::Json> Api::CreateCacheRun(const ApiRequest& request) {
   if (!ttl) co_return ttl.error();
   Result<std::optional<std::string>> bucket = body.Text("bucket");
   if (!bucket) co_return bucket.error();
-  Result<std::vector<std::string>> prefixes = body.Texts("prefixes", kPrefixesMax, 1024);
+  Result<std::vector<std::string>> prefixes = body.Texts("prefixes", kCachePrefixesMax, 1024);
   if (!prefixes) co_return prefixes.error();
   Result<std::optional<std::string>> to = body.Text("directory_bucket");
   if (!to) co_return to.error();

@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kDollarsPerGib = 0.02;  // As `rules status` reckons by default.
 
-double SecondsOf(std::chrono::milliseconds time) {
+double LagSeconds(std::chrono::milliseconds time) {
   return static_cast<double>(time.count()) / 1000;
 }
 
@@ -33,7 +33,7 @@ void AddPause(boost::json::object& json, const std::optional<Pause>& pause) {
 void AddLag(boost::json::object& json, const LagHistogram& lag) {
   const bool some = lag.count() > 0;
   const auto value = [&](std::chrono::milliseconds time) -> boost::json::value {
-    return some ? boost::json::value(SecondsOf(time)) : boost::json::value(nullptr);
+    return some ? boost::json::value(LagSeconds(time)) : boost::json::value(nullptr);
   };
   json["lag_p50_seconds"] = value(lag.Quantile(0.5));
   json["lag_p99_seconds"] = value(lag.Quantile(0.99));

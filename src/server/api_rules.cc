@@ -17,13 +17,13 @@ constexpr std::chrono::milliseconds kSnapshotAge{2'000};
 constexpr size_t kFirstKeys = 3;
 constexpr size_t kBodyBytesShown = 120;
 
-double SecondsOf(std::chrono::milliseconds time) {
+double SettingSeconds(std::chrono::milliseconds time) {
   return static_cast<double>(time.count()) / 1000;
 }
 
 boost::json::object SettingsOf(const Rule& rule) {
   const auto maybe = [](auto time) -> boost::json::value {
-    return time ? boost::json::value(SecondsOf(*time)) : boost::json::value(nullptr);
+    return time ? boost::json::value(SettingSeconds(*time)) : boost::json::value(nullptr);
   };
   return {{"priority", rule.priority},
           {"transport", ToString(rule.transport)},
@@ -35,8 +35,8 @@ boost::json::object SettingsOf(const Rule& rule) {
           {"suffix", rule.filter.suffix},
           {"batch_bytes", rule.batch.size_bytes},
           {"batch_count", rule.batch.count},
-          {"linger_seconds", SecondsOf(rule.batch.linger)},
-          {"settle_seconds", SecondsOf(rule.settle)},
+          {"linger_seconds", SettingSeconds(rule.batch.linger)},
+          {"settle_seconds", SettingSeconds(rule.settle)},
           {"threshold_seconds", maybe(rule.threshold)},
           {"listing_seconds", maybe(rule.intake.listing)},
           {"webhook", rule.intake.webhook},

@@ -12,7 +12,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr size_t kPrefixesMax = 1000;
+constexpr size_t kRunPrefixesMax = 1000;
 
 boost::json::object JsonOf(const migration::RunStatus& status) {
   const migration::Run& run = status.run;
@@ -178,7 +178,7 @@ Async<Api::Json> Api::CreateMigrationRun(const ApiRequest& request) {
   if (!target) co_return target.error();
   Result<std::optional<std::string>> id = body.Text("id", 64);
   if (!id) co_return id.error();
-  Result<std::vector<std::string>> prefixes = body.Texts("prefixes", kPrefixesMax, 1024);
+  Result<std::vector<std::string>> prefixes = body.Texts("prefixes", kRunPrefixesMax, 1024);
   if (!prefixes) co_return prefixes.error();
   Result<const boost::json::object*> options = body.Object("options");
   if (!options) co_return options.error();

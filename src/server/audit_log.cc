@@ -12,7 +12,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr char kPartition[] = "audit";
+constexpr char kAuditPartition[] = "audit";
 constexpr char kNext[] = "next";
 constexpr size_t kValueBytesMax = 1'100;  // A key has up to 1,024.
 
@@ -84,13 +84,13 @@ Async<void> AuditLog::Write(const AuditEntry& entry) {
                           {"subject", entry.subject}, {"detail", entry.detail}};
   if (entry.status) row["status"] = *entry.status;
   StateWrite write{.key = KeyOf(entry.number), .value = WriteJson(row)};
-  Result<int64_t> written = co_await state_.Write(kPartition, std::move(write));
+  Result<int64_t> written = co_await state_.Write(kAuditPartition, std::move(write));
   if (!written) co_return written.error().In("the audit log");
   co_return Ok();
 }
 
 Async<AuditEntry> AuditLog::Begin(AuditEntry entry) {
-  Result<int64_t> number = co_await state_.Add(kPartition, kNext, 1);
+  Result<int64_t> number = co_await state_.Add(kAuditPartition, kNext, 1);
   if (!number) co_return number.error().In("the audit log");
   entry.number = *number;
   entry.time = std::chrono::floor<std::chrono::milliseconds>(runtime_.clock.Now());
@@ -115,7 +115,7 @@ Async<void> AuditLog::End(AuditEntry entry) {
 }
 
 Async<AuditPage> AuditLog::Read(int64_t before, int count_max) {
-  Result<std::optional<StateRow>> next = co_await state_.Get(kPartition, kNext);
+  Result<std::optional<StateRow>> next = co_await state_.Get(kAuditPartition, kNext);
   if (!next) co_return next.error().In("the audit log");
   int64_t last = 0;
   if (*next) {
@@ -130,7 +130,7 @@ Async<AuditPage> AuditLog::Read(int64_t before, int count_max) {
   AuditPage page{.entries = {}, .before = number >= oldest ? number + 1 : 0};
   if (keys.empty()) co_return page;
   Result<std::vector<std::optional<StateRow>>> rows =
-      co_await state_.GetMany(kPartition, std::move(keys));
+      co_await state_.GetMany(kAuditPartition, std::move(keys));
   if (!rows) co_return rows.error().In("the audit log");
   for (const std::optional<StateRow>& row : *rows) {
     std::optional<AuditEntry> entry = row ? Decode(*row) : std::nullopt;

@@ -12,7 +12,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr char kPartition[] = "history";
+constexpr char kHistoryPartition[] = "history";
 constexpr int64_t kQuarter = 15;         // Minutes.
 constexpr int64_t kSixHours = 6 * 60;    // Minutes.
 constexpr int64_t kSilent = 2;           // Minutes after which another process writes.
@@ -179,7 +179,7 @@ Async<void> History::FoldBefore(size_t group, int64_t quarter) {
       keys.push_back(KeyOf("1m", groups_, group, quarter - back * kQuarter));
     }
     Result<std::vector<std::optional<StateRow>>> rows =
-        co_await state_.GetMany(kPartition, std::move(keys));
+        co_await state_.GetMany(kHistoryPartition, std::move(keys));
     if (!rows) co_return rows.error();
     for (int i = 0; i < kQuartersAtOnce; ++i) {
       const std::optional<StateRow>& row = (*rows)[static_cast<size_t>(i)];
@@ -193,7 +193,7 @@ Async<void> History::Fold(size_t group, int64_t minute, const StateRow& quarter)
   const Row samples = Decode(quarter);
   if (samples.minutes.empty()) co_return Ok();
   const std::string key = KeyOf("15m", groups_, group, minute / kSixHours * kSixHours);
-  Result<std::optional<StateRow>> there = co_await state_.Get(kPartition, key);
+  Result<std::optional<StateRow>> there = co_await state_.Get(kHistoryPartition, key);
   if (!there) co_return there.error();
   Row row = *there ? Decode(**there) : Row();
   if (std::ranges::count(row.minutes, minute) > 0) co_return Ok();
@@ -217,7 +217,7 @@ Async<void> History::Fold(size_t group, int64_t minute, const StateRow& quarter)
                    .value = std::move(value),
                    .expected = *there ? Expected::Revision(row.revision) : Expected::Absent(),
                    .expires = runtime_.clock.Now() + kQuartersKept};
-  Result<int64_t> written = co_await state_.Write(kPartition, std::move(write));
+  Result<int64_t> written = co_await state_.Write(kHistoryPartition, std::move(write));
   // Another process has folded it.
   if (!written && written.error().kind != ErrorKind::kPrecondition) co_return written.error();
   co_return Ok();
@@ -229,7 +229,7 @@ Async<void> History::WriteGroup(size_t group, int64_t minute, Values values) {
   auto open = open_.find(group);
   if (open == open_.end() || open->second.first != quarter) {
     open_.erase(group);
-    Result<std::optional<StateRow>> there = co_await state_.Get(kPartition, key);
+    Result<std::optional<StateRow>> there = co_await state_.Get(kHistoryPartition, key);
     if (!there) co_return there.error();
     Row row = *there ? Decode(**there) : Row();
     if (*there && row.writer != process_ && !row.minutes.empty() &&
@@ -258,7 +258,7 @@ Async<void> History::WriteGroup(size_t group, int64_t minute, Values values) {
       .value = std::move(value),
       .expected = row.revision == 0 ? Expected::Absent() : Expected::Revision(row.revision),
       .expires = runtime_.clock.Now() + kMinutesKept};
-  Result<int64_t> written = co_await state_.Write(kPartition, std::move(write));
+  Result<int64_t> written = co_await state_.Write(kHistoryPartition, std::move(write));
   if (!written) {
     open_.erase(group);  // It is read anew: another process has it, or nobody knows.
     if (written.error().kind == ErrorKind::kPrecondition) co_return Ok();
@@ -272,7 +272,7 @@ Async<void> History::Settle() {
   while (!doubts_.empty()) {
     const auto [group, doubt] = *doubts_.begin();
     Result<std::optional<StateRow>> row = co_await state_.Get(
-        kPartition, KeyOf("1m", groups_, group, doubt.minute / kQuarter * kQuarter));
+        kHistoryPartition, KeyOf("1m", groups_, group, doubt.minute / kQuarter * kQuarter));
     if (!row) co_return row.error();
     // Whoever has written the minute: it is told.
     if (*row && std::ranges::count(Decode(**row).minutes, doubt.minute) > 0) {
@@ -346,7 +346,8 @@ Async<HistoryLines> History::Read(std::string rule, std::string target, SystemTi
     const std::string prefix = Prefix(tier, groups, group);
     std::string after = KeyOf(tier, groups, group, first / row_minutes * row_minutes - 1);
     while (true) {
-      Result<std::vector<StateRow>> rows = co_await state_.Scan(kPartition, after, kPageRows);
+      Result<std::vector<StateRow>> rows =
+          co_await state_.Scan(kHistoryPartition, after, kPageRows);
       if (!rows) co_return rows.error().In("history");
       bool more = std::ssize(*rows) == kPageRows;
       for (const StateRow& state_row : *rows) {

@@ -22,12 +22,6 @@ constexpr int kLookedAtMax = 1'000;
 constexpr int kAddAttemptsMax = 32;
 constexpr const char* kNotExpired = "attribute_not_exists(#expires) OR #expires > :now";
 
-Error Unexpected(const StateWrite& write) {
-  return PreconditionFailed(write.expected.kind == Expected::Kind::kAbsent
-                                ? "state row is there"
-                                : "state row has another revision");
-}
-
 // A row of a later longhaul is never written over. One with a revision that somebody has read is
 // none of those.
 DynamoExpression ConditionOf(const Expected& expected, int64_t now_us) {
@@ -223,7 +217,7 @@ Async<int64_t> DynamodbState::WriteRow(const std::string& partition, const State
 }
 
 Async<int64_t> DynamodbState::WhyRefused(const DynamoPlace& place, const StateWrite& write) {
-  if (write.expected.kind != Expected::Kind::kAnything) co_return Unexpected(write);
+  if (write.expected.kind != Expected::Kind::kAnything) co_return UnexpectedState(write);
   Result<std::optional<DynamoRow>> row = co_await Read(place);
   if (!row) co_return row.error();
   co_return Retryable(client_->description() + ", " + place.ToString() +

@@ -13,8 +13,8 @@ using std::chrono::microseconds;
 
 namespace {
 
-constexpr std::chrono::seconds kSweepInterval{10};
-constexpr int64_t kSweepRowsMax = 1000;
+constexpr std::chrono::seconds kPostgresSweepInterval{10};
+constexpr int64_t kPostgresSweepRowsMax = 1000;
 constexpr std::chrono::minutes kCompareInterval{5};
 // Clocks that differ by less are taken for the same, so that times come back as they were written.
 constexpr std::chrono::milliseconds kClockTolerance{500};
@@ -35,12 +35,6 @@ int64_t CodeOf(const Expected& expected) {
       return std::max<int64_t>(expected.revision, 0);
   }
   return kAnything;
-}
-
-Error Unexpected(const StateWrite& write) {
-  return PreconditionFailed(write.expected.kind == Expected::Kind::kAbsent
-                                ? "state row is there"
-                                : "state row has another revision");
 }
 
 }  // namespace
@@ -94,12 +88,12 @@ asio::awaitable<void> PostgresState::SweepIfDue() {
     Result<void> compared = co_await CompareClocks();
     static_cast<void>(compared);  // As it was before, then.
   }
-  if (!more_to_sweep_ && now - last_sweep_ < kSweepInterval) co_return;
+  if (!more_to_sweep_ && now - last_sweep_ < kPostgresSweepInterval) co_return;
   more_to_sweep_ = false;  // Calls side by side do not all sweep.
   last_sweep_ = now;
-  Result<PostgresRows> swept =
-      co_await client_->Run("SELECT state_sweep($1)", PostgresArguments().Int(kSweepRowsMax));
-  if (swept) more_to_sweep_ = swept->Int(0, 0) == kSweepRowsMax;
+  Result<PostgresRows> swept = co_await client_->Run(
+      "SELECT state_sweep($1)", PostgresArguments().Int(kPostgresSweepRowsMax));
+  if (swept) more_to_sweep_ = swept->Int(0, 0) == kPostgresSweepRowsMax;
 }
 
 Async<std::optional<StateRow>> PostgresState::Get(std::string partition, std::string key) {
@@ -180,7 +174,7 @@ Async<std::vector<Result<int64_t>>> PostgresState::WriteMany(std::string partiti
   for (size_t at = 0; at < order.size(); ++at) {
     const auto row = static_cast<int>(at);
     if (row >= rows->size()) co_return Retryable("state: write: the answer was cut");
-    results[order[at]] = rows->IsNull(row, 0) ? Result<int64_t>(Unexpected(writes[order[at]]))
+    results[order[at]] = rows->IsNull(row, 0) ? Result<int64_t>(UnexpectedState(writes[order[at]]))
                                               : Result<int64_t>(rows->Int(row, 0));
   }
   co_await SweepIfDue();

@@ -9,15 +9,15 @@ using std::chrono::microseconds;
 
 namespace {
 
-constexpr std::chrono::seconds kSweepInterval{10};
+constexpr std::chrono::seconds kSqliteSweepInterval{10};
 // Keeps a sweep at some milliseconds, for which the write waits that it goes with. More rows than
 // that can expire in an interval, as every delete leaves one: after a sweep that ended at the limit
 // the next write sweeps as well. So rows leave faster than they come: a write brings one or a few.
-constexpr int64_t kSweepRowsMax = 1000;
+constexpr int64_t kSqliteSweepRowsMax = 1000;
 
 // BLOBs compare as bytes. The revision of all rows together is one number, so that no row ever
 // shows a revision for a second time, also after it was removed.
-constexpr const char* kSchema1 = R"(
+constexpr const char* kSqliteSchema1 = R"(
   CREATE TABLE state_rows (
     partition  BLOB NOT NULL,
     key        BLOB NOT NULL,
@@ -134,14 +134,14 @@ Result<bool> Sweep(SqliteConnection& db, int64_t now_us) {
             "DELETE FROM state_rows WHERE (partition, key) IN"
             " (SELECT partition, key FROM state_rows WHERE expires_us <= ? LIMIT ?)")
           .Bind(now_us)
-          .Bind(kSweepRowsMax)
+          .Bind(kSqliteSweepRowsMax)
           .Run();
   if (!swept) return swept.error();
-  return db.changed_rows() == kSweepRowsMax;
+  return db.changed_rows() == kSqliteSweepRowsMax;
 }
 
 // Whether the error is about this one write, so that the others of a WriteMany go on.
-bool IsVerdict(const Error& error) {
+bool IsSqliteVerdict(const Error& error) {
   return error.kind == ErrorKind::kPrecondition || error.kind == ErrorKind::kInvalidInput;
 }
 
@@ -149,14 +149,14 @@ bool IsVerdict(const Error& error) {
 
 Async<std::unique_ptr<State>> SqliteState::Open(Runtime runtime,
                                                 std::shared_ptr<SqliteDatabase> database) {
-  Result<void> made = co_await database->EnsureSchema("state", {kSchema1});
+  Result<void> made = co_await database->EnsureSchema("state", {kSqliteSchema1});
   if (!made) co_return made.error().In("open the state");
   co_return std::unique_ptr<State>(new SqliteState(runtime, std::move(database)));
 }
 
 bool SqliteState::SweepIsDue() {
   SteadyTime now = runtime_.clock.SteadyNow();
-  if (!more_to_sweep_ && now - last_sweep_ < kSweepInterval) return false;
+  if (!more_to_sweep_ && now - last_sweep_ < kSqliteSweepInterval) return false;
   more_to_sweep_ = false;  // Until this sweep has ended: writes side by side do not all sweep.
   last_sweep_ = now;
   return true;
@@ -211,7 +211,7 @@ Async<std::vector<Result<int64_t>>> SqliteState::WriteMany(std::string partition
     done.results.reserve(writes.size());
     for (const StateWrite& write : writes) {
       Result<int64_t> written = WriteRow(db, partition, write, now);
-      if (!written && !IsVerdict(written.error())) return written.error();
+      if (!written && !IsSqliteVerdict(written.error())) return written.error();
       done.results.push_back(std::move(written));
     }
     if (sweep) {

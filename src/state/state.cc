@@ -17,6 +17,12 @@ Result<void> CheckStateWrite(const StateWrite& write) {
   return Ok();
 }
 
+Error UnexpectedState(const StateWrite& write) {
+  return PreconditionFailed(write.expected.kind == Expected::Kind::kAbsent
+                                ? "state row is there"
+                                : "state row has another revision");
+}
+
 Result<int64_t> AddToStateNumber(std::string_view value, int64_t amount) {
   int64_t number = 0;
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);

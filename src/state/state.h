@@ -81,6 +81,8 @@ class State {
 
 // For implementations: what every backend refuses in the same words.
 Result<void> CheckStateWrite(const StateWrite& write);
+// kPrecondition: the row is not what the write expected.
+Error UnexpectedState(const StateWrite& write);
 // The sum as Add defines it; `value` is the text in the row.
 Result<int64_t> AddToStateNumber(std::string_view value, int64_t amount);
 

@@ -15,8 +15,6 @@
 namespace longhaul {
 namespace {
 
-constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-
 Error NotEmpty(const FileTree& tree) {
   Error full = PreconditionFailed("the bucket is not empty: " + tree.bucket_path());
   full.code = "BucketNotEmpty";

@@ -16,13 +16,11 @@
 namespace longhaul {
 namespace {
 
-constexpr size_t kKeyBytesMax = 1024;
+constexpr size_t kListedKeyBytesMax = 1024;
 constexpr size_t kKeepEntriesMin = 500;        // Smaller folders are read again.
 constexpr size_t kKeepEntriesMax = 4'000'000;  // Of all that are kept.
 constexpr size_t kKeepAnywayEntriesMin = 20'000;
 constexpr int64_t kKeepAnywayNs = 5'000'000'000;
-// A file system's clock ticks: two changes so near to each other may have the same time.
-constexpr int64_t kSettledNs = 2'000'000'000;
 
 // Of a file that other programs write to; whoever wants its bytes reads it more often.
 constexpr int kReadsMax = 2;
@@ -86,7 +84,7 @@ class Lister {
     for (size_t i = 0; i < (*entries)->size(); ++i) {
       std::string text = folder.text + std::string((*entries)->text(i));
       if (!(*entries)->is_folder(i)) {
-        if (text > after_ && text.size() <= kKeyBytesMax) return true;
+        if (text > after_ && text.size() <= kListedKeyBytesMax) return true;
         continue;
       }
       if (after_ >= text && !after_.starts_with(text)) continue;
@@ -186,7 +184,7 @@ class Lister {
       }
       if (!after_prefix_.empty() && text.starts_with(after_prefix_)) continue;
       if (!entries.is_folder(i)) {
-        if (text <= after_ || text.size() > kKeyBytesMax) continue;
+        if (text <= after_ || text.size() > kListedKeyBytesMax) continue;
         if (Full()) return false;
         Result<void> added = AddObject(folder, entries, i, text);
         if (!added) return added.error();
@@ -287,7 +285,7 @@ Result<void> FolderEntries::Add(int fd, const std::string& path, const std::stri
     DecodedName decoded = DecodeName(name, is_folder);
     if (decoded.kind == DecodedName::Kind::kPrivate) continue;
     std::string text = text_before + std::string(decoded.segment);
-    if (text.size() > kKeyBytesMax) continue;
+    if (text.size() > kListedKeyBytesMax) continue;
     if (decoded.kind == DecodedName::Kind::kContinued) {
       reaches_below_ = true;
       Fd below(::openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

@@ -21,7 +21,7 @@ constexpr size_t kUploadBytesMax = 1 << 20;
 
 Error NoSuchUpload() { return NotFound("no such upload", "NoSuchUpload"); }
 
-Error Refused(std::string code, std::string message) {
+Error RefusedUpload(std::string code, std::string message) {
   Error error = InvalidInput(std::move(message));
   error.code = std::move(code);
   return error;
@@ -259,7 +259,7 @@ Result<std::vector<MultipartUpload>> ListFileUploads(const FileTree& tree,
 
 Result<UploadedPart> AddFilePart(FileWriter& writer, const MultipartUpload& upload, int number) {
   if (number < 1 || number > kPartsMax) {
-    return Refused("InvalidArgument", "a part number is 1 to 10,000");
+    return RefusedUpload("InvalidArgument", "a part number is 1 to 10,000");
   }
   const FileTree& tree = writer.tree();
   FileWriter::Digests digests = writer.FinishDigests();
@@ -338,20 +338,21 @@ Result<PutResult> Complete(const FileTree& tree, const CompleteRequest& request,
   if (!folder.valid()) return NoSuchUpload();
   Result<std::vector<StoredPart>> stored = PartsIn(folder);
   if (!stored) return stored.error();
-  if (request.parts.empty()) return Refused("MalformedXML", "no parts");
+  if (request.parts.empty()) return RefusedUpload("MalformedXML", "no parts");
 
   std::vector<const StoredPart*> chosen;
   std::string md5s;
   std::string crc;
   for (const UploadedPart& wanted : request.parts) {
     if (!chosen.empty() && wanted.number <= chosen.back()->file.number) {
-      return Refused("InvalidPartOrder", "the parts are not in order");
+      return RefusedUpload("InvalidPartOrder", "the parts are not in order");
     }
     auto found = std::ranges::find_if(*stored, [&](const StoredPart& part) {
       return part.file.number == wanted.number && HexEncode(part.file.md5) == wanted.etag;
     });
     if (found == stored->end()) {
-      return Refused("InvalidPart", "part " + std::to_string(wanted.number) + " is not there");
+      return RefusedUpload("InvalidPart",
+                           "part " + std::to_string(wanted.number) + " is not there");
     }
     chosen.push_back(&*found);
     md5s += found->file.md5;
@@ -370,7 +371,7 @@ Result<PutResult> Complete(const FileTree& tree, const CompleteRequest& request,
     if (request.checksum->algorithm != whole.algorithm) {
       other = request.checksum->algorithm;
     } else if (request.checksum->value != whole.value) {
-      return Refused("BadDigest", "the checksum of the whole is wrong");
+      return RefusedUpload("BadDigest", "the checksum of the whole is wrong");
     }
   }
   std::optional<Checksum> announced = AnnouncedOf(*opened, chosen);
@@ -404,7 +405,7 @@ Result<PutResult> Complete(const FileTree& tree, const CompleteRequest& request,
   if (other) {
     FileWriter::Digests digests = writer->FinishDigests();
     if (digests.also->value != request.checksum->value) {
-      return Refused("BadDigest", "the checksum of the whole is wrong");
+      return RefusedUpload("BadDigest", "the checksum of the whole is wrong");
     }
     record.checksums.push_back(*digests.also);
   }

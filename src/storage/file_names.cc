@@ -8,7 +8,7 @@ namespace {
 constexpr size_t kNameBytesMax = 255;  // NAME_MAX of every file system in use.
 constexpr size_t kMarkerBytes = 10;    // ".longhaul="
 constexpr size_t kSegmentBytesMax = kNameBytesMax - kMarkerBytes;
-constexpr size_t kKeyBytesMax = 1024;
+constexpr size_t kNameKeyBytesMax = 1024;
 
 bool IsPlain(std::string_view segment) {
   return !segment.empty() && segment != "." && segment != ".." && segment.size() <= kNameBytesMax &&
@@ -51,7 +51,7 @@ DecodedName DecodeName(std::string_view name, bool is_folder) {
 }
 
 std::optional<std::vector<std::string>> SegmentsOf(std::string_view key) {
-  if (key.empty() || key.size() > kKeyBytesMax) return std::nullopt;
+  if (key.empty() || key.size() > kNameKeyBytesMax) return std::nullopt;
   if (key.find('\0') != std::string_view::npos) return std::nullopt;
   std::vector<std::string> segments;
   while (true) {

@@ -15,8 +15,6 @@ namespace {
 
 constexpr size_t kHashBytes = 1 << 20;
 constexpr int kOpenAttemptsMax = 2 * kFileReadsMax;
-// A file system's clock ticks: what was changed so recently could change again without a trace.
-constexpr int64_t kSettledNs = 2'000'000'000;
 
 Error Changes(std::string message) {
   Error error = Retryable(std::move(message));

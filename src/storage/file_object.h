@@ -31,6 +31,8 @@ struct FileObject {
 // ETag, and keeps that; again while it changes meanwhile, up to `reads_max` times. kRetryable with
 // kFileChanges: it always did.
 inline constexpr int kFileReadsMax = 10;
+// A file system's clock ticks: what was changed so recently could change again without a trace.
+inline constexpr int64_t kSettledNs = 2'000'000'000;
 inline constexpr std::string_view kFileChanges = "FileChanges";
 Result<FileObject> OpenFileObject(const FileTree& tree, std::string_view key,
                                   int reads_max = kFileReadsMax);

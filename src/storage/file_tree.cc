@@ -18,7 +18,6 @@
 namespace longhaul {
 namespace {
 
-constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr mode_t kFolderMode = 0777;  // Less the umask.
 // A writer makes a folder that a remover takes away before the file is in it: so often it tries.
 constexpr int kPlaceAttemptsMax = 100;

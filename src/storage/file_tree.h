@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cstdint>
@@ -18,6 +19,7 @@
 
 namespace longhaul {
 
+inline constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 inline constexpr std::string_view kFileLockFolder = "locks";  // Below .longhaul.
 
 // An open file or folder.

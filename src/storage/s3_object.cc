@@ -3,6 +3,7 @@
 #include <charconv>
 #include <map>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "storage/is_gone.h"
 #include "storage/s3_body.h"
@@ -88,7 +89,7 @@ ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& all) {
     constexpr std::string_view kPrefix = "x-amz-meta-";
     if (name.size() <= kPrefix.size()) continue;
     std::string lower = name;
-    for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    for (char& c : lower) c = LowerAscii(c);
     if (lower.starts_with(kPrefix)) info.metadata[lower.substr(kPrefix.size())] = value;
   }
   info.etag = StripEtag(headers.Get("ETag"));

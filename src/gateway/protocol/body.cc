@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "gateway/protocol/errors.h"
 
@@ -29,14 +30,8 @@ constexpr std::array kAlgorithms = {
     Algorithm{"SHA256", ChecksumAlgorithm::kSha256, HashKind::kSha256},
 };
 
-Error Bad(std::string code, std::string message) {
+Error BadBody(std::string code, std::string message) {
   return GatewayError(std::move(code), std::move(message));
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
 }
 
 }  // namespace
@@ -46,12 +41,12 @@ std::string_view ChecksumAlgorithmName(ChecksumAlgorithm algorithm) {
 }
 
 std::string ChecksumHeader(ChecksumAlgorithm algorithm) {
-  return "x-amz-checksum-" + Lower(ChecksumAlgorithmName(algorithm));
+  return "x-amz-checksum-" + LowerAscii(ChecksumAlgorithmName(algorithm));
 }
 
 std::optional<ChecksumAlgorithm> ParseChecksumAlgorithm(std::string_view name) {
   for (const Algorithm& algorithm : kAlgorithms) {
-    if (Lower(algorithm.name) == Lower(name)) return algorithm.algorithm;
+    if (LowerAscii(algorithm.name) == LowerAscii(name)) return algorithm.algorithm;
   }
   return std::nullopt;
 }
@@ -67,7 +62,7 @@ Result<std::unique_ptr<GatewayBody>> GatewayBody::Open(HttpServerRequest& reques
     std::string_view text = headers.Get("x-amz-decoded-content-length");
     auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), body->size_bytes_);
     if (text.empty() || failed != std::errc() || end != text.data() + text.size()) {
-      return Bad("MissingContentLength", "x-amz-decoded-content-length is missing");
+      return BadBody("MissingContentLength", "x-amz-decoded-content-length is missing");
     }
   } else {
     body->sized_ = request.body_size_bytes().has_value();
@@ -77,33 +72,36 @@ Result<std::unique_ptr<GatewayBody>> GatewayBody::Open(HttpServerRequest& reques
   for (const Algorithm& algorithm : kAlgorithms) {
     const std::string* value = headers.Find(ChecksumHeader(algorithm.algorithm));
     if (value == nullptr || !with_checksum) continue;
-    if (body->checksum_) return Bad("InvalidRequest", "Expecting a single x-amz-checksum- header");
+    if (body->checksum_)
+      return BadBody("InvalidRequest", "Expecting a single x-amz-checksum- header");
     Result<std::string> digest = Base64Decode(*value);
     if (!digest || digest->size() != Digest(algorithm.kind, std::string_view()).size()) {
-      return Bad("InvalidRequest",
-                 "Value for " + ChecksumHeader(algorithm.algorithm) + " header is invalid.");
+      return BadBody("InvalidRequest",
+                     "Value for " + ChecksumHeader(algorithm.algorithm) + " header is invalid.");
     }
     body->checksum_ = Checksum{algorithm.algorithm, *value, false};
   }
-  std::string trailer = Lower(headers.Get("x-amz-trailer"));
+  std::string trailer = LowerAscii(headers.Get("x-amz-trailer"));
   for (const Algorithm& algorithm : kAlgorithms) {
     if (trailer != ChecksumHeader(algorithm.algorithm)) continue;
-    if (body->checksum_) return Bad("InvalidRequest", "Expecting a single x-amz-checksum- header");
+    if (body->checksum_)
+      return BadBody("InvalidRequest", "Expecting a single x-amz-checksum- header");
     body->checksum_ = Checksum{algorithm.algorithm, "", false};
     body->checksum_in_trailer_ = true;
   }
   std::string_view announced = headers.Get("x-amz-sdk-checksum-algorithm");
   if (!announced.empty() && with_checksum &&
       (!body->checksum_ || ParseChecksumAlgorithm(announced) != body->checksum_->algorithm)) {
-    return Bad("InvalidRequest",
-               "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
-               "x-amz-trailer headers were found.");
+    return BadBody(
+        "InvalidRequest",
+        "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+        "x-amz-trailer headers were found.");
   }
   body->content_md5_ = headers.Get("Content-MD5");
   if (headers.Find("Content-MD5") != nullptr) {
     Result<std::string> digest = Base64Decode(body->content_md5_);
     if (!digest || digest->size() != 16) {
-      return Bad("InvalidDigest", "The Content-MD5 you specified is not valid.");
+      return BadBody("InvalidDigest", "The Content-MD5 you specified is not valid.");
     }
     body->kinds_.push_back(HashKind::kMd5);
   }
@@ -125,7 +123,7 @@ Async<size_t> GatewayBody::Read(std::span<std::byte> out) {
   read_bytes_ += *count;
   if (!sized_) size_bytes_ = read_bytes_;
   if (read_bytes_ > size_bytes_) {
-    co_return Bad("IncompleteBody", "The body is longer than it was said to be");
+    co_return BadBody("IncompleteBody", "The body is longer than it was said to be");
   }
   std::span<const std::byte> bytes = out.first(*count);
   if (hashes_ || chunk_hash_) {
@@ -153,7 +151,7 @@ Async<std::string> GatewayBody::ReadLine() {
       co_return line;
     }
     if (buffer_.size() - used_ > kLineBytesMax) {
-      co_return Bad("IncompleteBody", "a line of an aws-chunked body is too long");
+      co_return BadBody("IncompleteBody", "a line of an aws-chunked body is too long");
     }
     buffer_.erase(0, used_);
     used_ = 0;
@@ -163,7 +161,7 @@ Async<std::string> GatewayBody::ReadLine() {
         co_await request_.ReadBody(std::as_writable_bytes(std::span(buffer_)).subspan(before));
     buffer_.resize(before + (count ? *count : 0));
     if (!count) co_return count.error();
-    if (*count == 0) co_return Bad("IncompleteBody", "an aws-chunked body ends too early");
+    if (*count == 0) co_return BadBody("IncompleteBody", "an aws-chunked body ends too early");
   }
 }
 
@@ -174,7 +172,7 @@ Async<void> GatewayBody::BeginChunk() {
   std::string_view size = std::string_view(*line).substr(0, semicolon);
   auto [end, failed] = std::from_chars(size.data(), size.data() + size.size(), chunk_left_, 16);
   if (failed != std::errc() || end != size.data() + size.size()) {
-    co_return Bad("InvalidChunkSizeError", "the size of a chunk is not a number");
+    co_return BadBody("InvalidChunkSizeError", "the size of a chunk is not a number");
   }
   if (signature_.payload != PayloadKind::kChunksUnsignedTrailer) {
     static constexpr std::string_view kName = ";chunk-signature=";
@@ -215,10 +213,11 @@ Async<void> GatewayBody::ReadTrailer() {
     Result<std::string> line = co_await ReadLine();
     if (!line) co_return line.error();
     if (line->empty()) break;
-    if (i >= kTrailersMax) co_return Bad("MalformedTrailerError", "too many trailers");
+    if (i >= kTrailersMax) co_return BadBody("MalformedTrailerError", "too many trailers");
     size_t colon = line->find(':');
-    if (colon == std::string::npos) co_return Bad("MalformedTrailerError", "a trailer without ':'");
-    std::string name = Lower(std::string_view(*line).substr(0, colon));
+    if (colon == std::string::npos)
+      co_return BadBody("MalformedTrailerError", "a trailer without ':'");
+    std::string name = LowerAscii(std::string_view(*line).substr(0, colon));
     std::string value = line->substr(colon + 1);
     while (value.starts_with(' ')) value.erase(0, 1);
     while (value.ends_with(' ') || value.ends_with('\n')) value.pop_back();
@@ -249,7 +248,8 @@ Async<size_t> GatewayBody::ReadChunked(std::span<std::byte> out) {
     if (!ended) co_return ended.error();
     Result<std::string> line = co_await ReadLine();
     if (!line) co_return line.error();
-    if (!line->empty()) co_return Bad("InvalidChunkSizeError", "a chunk is longer than it said");
+    if (!line->empty())
+      co_return BadBody("InvalidChunkSizeError", "a chunk is longer than it said");
   }
   if (!in_chunk_) {
     Result<void> begun = co_await BeginChunk();
@@ -270,7 +270,7 @@ Async<size_t> GatewayBody::ReadChunked(std::span<std::byte> out) {
   } else {
     Result<size_t> read = co_await request_.ReadBody(out.first(wanted));
     if (!read) co_return read.error();
-    if (*read == 0) co_return Bad("IncompleteBody", "an aws-chunked body ends too early");
+    if (*read == 0) co_return BadBody("IncompleteBody", "an aws-chunked body ends too early");
     count = *read;
   }
   chunk_left_ -= count;
@@ -280,27 +280,30 @@ Async<size_t> GatewayBody::ReadChunked(std::span<std::byte> out) {
 Async<size_t> GatewayBody::Finish() {
   finished_ = true;
   if (read_bytes_ != size_bytes_) {
-    co_return Bad("IncompleteBody", "The body is shorter than it was said to be");
+    co_return BadBody("IncompleteBody", "The body is shorter than it was said to be");
   }
   if (checksum_in_trailer_ && checksum_->value.empty()) {
-    co_return Bad("MalformedTrailerError", "the announced trailer did not come");
+    co_return BadBody("MalformedTrailerError", "the announced trailer did not come");
   }
   if (!hashes_) co_return 0;
   for (const auto& [kind, digest] : hashes_->Finish()) {
     if (kind == HashKind::kMd5 && Base64Encode(digest) != content_md5_) {
-      co_return Bad("BadDigest", "The Content-MD5 you specified did not match what we received.");
+      co_return BadBody("BadDigest",
+                        "The Content-MD5 you specified did not match what we received.");
     }
     if (kind == HashKind::kSha256 && signature_.payload == PayloadKind::kSha256 &&
         HexEncode(digest) != signature_.payload_sha256) {
-      co_return Bad("XAmzContentSHA256Mismatch",
-                    "The provided 'x-amz-content-sha256' header does not match what was computed.");
+      co_return BadBody(
+          "XAmzContentSHA256Mismatch",
+          "The provided 'x-amz-content-sha256' header does not match what was computed.");
     }
     if (!checksum_) continue;
     HashKind wanted =
         std::ranges::find(kAlgorithms, checksum_->algorithm, &Algorithm::algorithm)->kind;
     if (kind == wanted && Base64Encode(digest) != checksum_->value) {
-      co_return Bad("BadDigest", "The " + std::string(ChecksumAlgorithmName(checksum_->algorithm)) +
-                                     " you specified did not match the calculated checksum.");
+      co_return BadBody("BadDigest", "The " +
+                                         std::string(ChecksumAlgorithmName(checksum_->algorithm)) +
+                                         " you specified did not match the calculated checksum.");
     }
   }
   co_return 0;

@@ -5,6 +5,8 @@
 #include <optional>
 #include <set>
 
+#include "base/ascii.h"
+
 namespace longhaul {
 namespace {
 
@@ -147,12 +149,6 @@ constexpr std::array kTable = {
 constexpr std::array<std::string_view, 6> kConditions = {
     "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"};
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
-}
-
 Error Refused(std::string code, std::string message) {
   Error error = InvalidInput(std::move(message));
   error.code = std::move(code);
@@ -191,9 +187,9 @@ std::optional<Word> FindWord(std::string_view words, std::string_view name) {
 
 bool Takes(std::string_view values, std::string_view value) {
   if (values.empty()) return true;
-  std::string wanted = Lower(value);
+  std::string wanted = LowerAscii(value);
   while (!values.empty()) {
-    if (Lower(Next(values, '|')) == wanted) return true;
+    if (LowerAscii(Next(values, '|')) == wanted) return true;
   }
   return false;
 }
@@ -288,7 +284,7 @@ Result<GatewayOperation> FindGatewayOperation(const GatewayAsked& asked) {
   }
   std::set<std::string> headers;
   for (const auto& [header, value] : asked.headers.entries()) {
-    std::string name = Lower(header);
+    std::string name = LowerAscii(header);
     bool looked_at =
         name.starts_with("x-amz-") || std::ranges::find(kConditions, name) != kConditions.end();
     if (!looked_at) continue;

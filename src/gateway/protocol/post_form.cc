@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/json.h"
 #include "gateway/protocol/errors.h"
@@ -18,12 +19,6 @@ constexpr size_t kBoundarySizeMax = 70;  // RFC 2046, 5.1.1.
 // What ends a field, or the head of the file, is seen where that may still be taken.
 static_assert(kPostFieldsBytesMax >= kFieldBytesMax + kBoundarySizeMax + 4);
 constexpr uint64_t kFileBytesMax = 5ULL << 30;
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
-}
 
 Error TooLong() {
   return GatewayError("MaxPostPreDataLengthExceededError",
@@ -46,7 +41,7 @@ std::string Parameter(std::string_view header, std::string_view name) {
       at = equals;
       continue;
     }
-    bool wanted = Lower(header.substr(0, equals)) == name;
+    bool wanted = LowerAscii(header.substr(0, equals)) == name;
     header.remove_prefix(equals + 1);
     std::string value;
     if (header.starts_with('"')) {
@@ -77,10 +72,11 @@ Result<Part> ReadPartHead(std::string_view head) {
     std::string_view line = head.substr(0, end);
     head.remove_prefix(end == std::string_view::npos ? head.size() : end + 2);
     size_t colon = line.find(':');
-    if (colon == std::string_view::npos || Lower(line.substr(0, colon)) != "content-disposition") {
+    if (colon == std::string_view::npos ||
+        LowerAscii(line.substr(0, colon)) != "content-disposition") {
       continue;
     }
-    Part part{.name = Lower(Parameter(line, "name")), .filename = Parameter(line, "filename")};
+    Part part{.name = LowerAscii(Parameter(line, "name")), .filename = Parameter(line, "filename")};
     if (part.name.empty()) break;
     return part;
   }
@@ -129,7 +125,7 @@ class PolicyCheck {
       return BadPolicy("a condition that is none");
     }
     const json::array& list = condition.get_array();
-    std::string how = Lower(list[0].get_string());
+    std::string how = LowerAscii(list[0].get_string());
     if (how == "content-length-range") return Length(list[1], list[2]);
     if (!list[1].is_string() || !list[2].is_string()) return BadPolicy("a condition of no texts");
     std::string_view name = list[1].get_string();
@@ -153,7 +149,7 @@ class PolicyCheck {
 
  private:
   Result<void> Compare(std::string_view how, std::string_view field, std::string_view wanted) {
-    std::string name = Lower(field);
+    std::string name = LowerAscii(field);
     named_.insert(name);
     auto found = fields_.find(name);
     std::string_view value = found == fields_.end() ? std::string_view() : found->second;

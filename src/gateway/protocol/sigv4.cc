@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "aws/signer.h"
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "gateway/protocol/errors.h"
@@ -28,12 +29,6 @@ Error Denied(std::string code, std::string message) {
 }
 Error Bad(std::string code, std::string message) {
   return GatewayError(std::move(code), std::move(message));
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
 }
 
 std::vector<std::string> Split(std::string_view text, char separator) {
@@ -209,7 +204,7 @@ Result<std::string> CanonicalRequest(const HttpRequestHead& head, const QueryPar
     std::string values;
     bool there = false;
     for (const auto& [header, value] : head.headers.entries()) {
-      if (Lower(header) != name) continue;
+      if (LowerAscii(header) != name) continue;
       values += (there ? "," : "") + Trimmed(value);
       there = true;
     }
@@ -224,7 +219,7 @@ Result<std::string> CanonicalRequest(const HttpRequestHead& head, const QueryPar
     return Denied("AccessDenied", "the Host header must be signed");
   }
   for (const auto& [header, value] : head.headers.entries()) {
-    std::string lower = Lower(header);
+    std::string lower = LowerAscii(header);
     if (lower.starts_with("x-amz-") && !covered.contains(lower) &&
         !(claim.expires_seconds && lower == "x-amz-content-sha256")) {
       return Denied("AccessDenied",
@@ -325,7 +320,7 @@ Result<SignedRequest> VerifySigV4(const HttpRequestHead& head, const QueryParame
   if (!kind) return kind.error();
 
   SignedRequest request{.signer = *signer, .payload = *kind, .timestamp = claim->timestamp};
-  if (*kind == PayloadKind::kSha256) request.payload_sha256 = Lower(claim->payload);
+  if (*kind == PayloadKind::kSha256) request.payload_sha256 = LowerAscii(claim->payload);
   request.scope = claim->date + "/" + claim->region + "/" + claim->service + "/aws4_request";
   request.signing_key = SigningKey(keys[*signer].secret_access_key, *claim);
   std::string to_sign = std::string(kAlgorithm) + "\n" + request.timestamp + "\n" + request.scope +

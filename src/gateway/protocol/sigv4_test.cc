@@ -9,9 +9,9 @@ namespace longhaul {
 namespace {
 
 const GatewayKeys kKeys{"AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")};
-const SystemTime kNow = std::chrono::sys_days(std::chrono::year(2013) / 5 / 24);
+const SystemTime kSignedAt = std::chrono::sys_days(std::chrono::year(2013) / 5 / 24);
 
-Result<SignedRequest> Verify(const std::string& text, SystemTime now = kNow,
+Result<SignedRequest> Verify(const std::string& text, SystemTime now = kSignedAt,
                              const GatewayKeys& keys = kKeys) {
   Result<HttpRequestHead> head = ParseRequestHead(text, {});
   EXPECT_TRUE(head) << head.error().Describe();
@@ -64,10 +64,10 @@ TEST(SigV4Test, ChunksOfThePublishedExample) {
 }
 
 TEST(SigV4Test, PresignedUrlOfThePublishedExample) {
-  Result<SignedRequest> request = Verify(kPresigned, kNow + std::chrono::hours(23));
+  Result<SignedRequest> request = Verify(kPresigned, kSignedAt + std::chrono::hours(23));
   ASSERT_TRUE(request) << request.error().Describe();
   EXPECT_EQ(request->payload, PayloadKind::kUnsigned);
-  EXPECT_EQ(Verify(kPresigned, kNow + std::chrono::hours(25)).error().code, "AccessDenied");
+  EXPECT_EQ(Verify(kPresigned, kSignedAt + std::chrono::hours(25)).error().code, "AccessDenied");
 }
 
 // Whoever changes a signed thing, adds an unsigned one, or comes late is not let in.
@@ -86,8 +86,8 @@ TEST(SigV4Test, ChangedRequestsAreRefused) {
   EXPECT_EQ(code(Verify(Replaced(kChunked, "host;", ""))), "AccessDenied");
   EXPECT_EQ(code(Verify(Replaced(kChunked, "AKIAIOSF", "AKIAIOSG"))), "InvalidAccessKeyId");
   EXPECT_EQ(code(Verify(Replaced(kChunked, "Authorization", "Authorisation"))), "AccessDenied");
-  EXPECT_EQ(code(Verify(kChunked, kNow + std::chrono::minutes(16))), "RequestTimeTooSkewed");
-  EXPECT_EQ(code(Verify(kChunked, kNow - std::chrono::minutes(16))), "RequestTimeTooSkewed");
+  EXPECT_EQ(code(Verify(kChunked, kSignedAt + std::chrono::minutes(16))), "RequestTimeTooSkewed");
+  EXPECT_EQ(code(Verify(kChunked, kSignedAt - std::chrono::minutes(16))), "RequestTimeTooSkewed");
   EXPECT_EQ(code(Verify(Replaced(kChunked, "/20130524/", "/20130523/"))),
             "AuthorizationHeaderMalformed");
   EXPECT_EQ(code(Verify(Replaced(kChunked, "AWS4-HMAC-SHA256 ", "AWS "))), "InvalidRequest");
@@ -98,7 +98,7 @@ TEST(SigV4Test, ChangedRequestsAreRefused) {
             "AuthorizationHeaderMalformed");
   EXPECT_EQ(code(Verify(Replaced(kChunked, "x-amz-date: 2013", "x-amz-date: yyyy"))),
             "AccessDenied");
-  EXPECT_EQ(code(Verify(kChunked, kNow, {kKeys.access_key_id, Secret("other")})),
+  EXPECT_EQ(code(Verify(kChunked, kSignedAt, {kKeys.access_key_id, Secret("other")})),
             "SignatureDoesNotMatch");
 }
 
@@ -116,7 +116,7 @@ TEST(SigV4Test, UrlsOfVersion2AreToldWhatIsTaken) {
 TEST(SigV4Test, TellsWhoSigned) {
   const GatewayKeys keys[] = {{"OTHER", Secret("another secret")}, kKeys};
   Result<HttpRequestHead> head = ParseRequestHead(kChunked, {});
-  Result<SignedRequest> request = VerifySigV4(*head, {}, keys, kNow);
+  Result<SignedRequest> request = VerifySigV4(*head, {}, keys, kSignedAt);
   ASSERT_TRUE(request) << request.error().Describe();
   EXPECT_EQ(request->signer, 1U);
 }

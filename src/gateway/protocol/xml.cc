@@ -24,7 +24,7 @@ constexpr std::array<std::pair<const char*, ChecksumAlgorithm>, 5> kPartChecksum
      {"ChecksumSHA1", ChecksumAlgorithm::kSha1},
      {"ChecksumSHA256", ChecksumAlgorithm::kSha256}}};
 
-Error Malformed(std::string message) {
+Error MalformedXml(std::string message) {
   return GatewayError("MalformedXML",
                       "The XML you provided was not well-formed: " + std::move(message));
 }
@@ -40,7 +40,7 @@ Result<void> OnlyChildren(pugi::xml_node parent, std::initializer_list<std::stri
       return GatewayError("NotImplemented", "not implemented here: the element " +
                                                 std::string(name) + " of " + parent.name());
     }
-    if (!seen.insert(name).second) return Malformed(std::string(name) + " is there twice");
+    if (!seen.insert(name).second) return MalformedXml(std::string(name) + " is there twice");
   }
   return Ok();
 }
@@ -55,7 +55,7 @@ Result<std::string> TextOf(pugi::xml_node leaf) {
         text += piece.value();
         break;
       case pugi::node_element:
-        return Malformed(std::string(leaf.name()) + " has an element in it");
+        return MalformedXml(std::string(leaf.name()) + " has an element in it");
       default:
         break;  // A comment.
     }
@@ -83,9 +83,9 @@ bool HasNoCharacter(std::string_view xml) {
 }
 
 Result<void> Load(pugi::xml_document& document, std::string_view xml, unsigned int flags) {
-  if (HasNoCharacter(xml)) return Malformed("a character that XML does not have");
+  if (HasNoCharacter(xml)) return MalformedXml("a character that XML does not have");
   pugi::xml_parse_result parsed = document.load_buffer(xml.data(), xml.size(), flags);
-  if (!parsed) return Malformed(parsed.description());
+  if (!parsed) return MalformedXml(parsed.description());
   return Ok();
 }
 
@@ -94,7 +94,7 @@ Result<pugi::xml_node> Root(pugi::xml_document& document, std::string_view xml, 
   Result<void> loaded = Load(document, xml, pugi::parse_default);
   if (!loaded) return loaded.error();
   pugi::xml_node root = document.document_element();
-  if (std::string_view(root.name()) != name) return Malformed(std::string("no ") + name);
+  if (std::string_view(root.name()) != name) return MalformedXml(std::string("no ") + name);
   return root;
 }
 
@@ -157,7 +157,7 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
   Result<void> known = OnlyChildren(*root, {"Part*"});
   if (!known) return known.error();
   for (pugi::xml_node part : root->children("Part")) {
-    if (body.parts.size() >= kPartsMax) return Malformed("more than 10,000 parts");
+    if (body.parts.size() >= kPartsMax) return MalformedXml("more than 10,000 parts");
     known = OnlyChildren(part, {"PartNumber", "ETag", "ChecksumCRC32", "ChecksumCRC32C",
                                 "ChecksumCRC64NVME", "ChecksumSHA1", "ChecksumSHA256"});
     if (!known) return known.error();
@@ -168,7 +168,7 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
                       .size_bytes = 0,
                       .checksum = std::nullopt};
     if (!part.child("PartNumber") || !part.child("ETag")) {
-      return Malformed("a part has a PartNumber and an ETag");
+      return MalformedXml("a part has a PartNumber and an ETag");
     }
     if (read.number < 1 || read.number > static_cast<int>(kPartsMax)) {
       return GatewayError("InvalidArgument", "PartNumber must be between 1 and 10000");
@@ -177,12 +177,12 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
       Result<std::string> value = TextOf(part.child(name));
       if (!value) return value.error();
       if (value->empty()) continue;
-      if (read.checksum) return Malformed("a part with two checksums");
+      if (read.checksum) return MalformedXml("a part with two checksums");
       read.checksum = Checksum{algorithm, std::move(*value), false};
     }
     body.parts.push_back(std::move(read));
   }
-  if (body.parts.empty()) return Malformed("no parts");
+  if (body.parts.empty()) return MalformedXml("no parts");
   return body;
 }
 
@@ -192,13 +192,13 @@ Result<DeleteBody> ParseDelete(std::string_view xml) {
   Result<void> loaded = Load(document, xml, pugi::parse_default | pugi::parse_ws_pcdata);
   if (!loaded) return loaded.error();
   pugi::xml_node root = document.document_element();
-  if (std::string_view(root.name()) != "Delete") return Malformed("no Delete");
+  if (std::string_view(root.name()) != "Delete") return MalformedXml("no Delete");
   Result<void> known = OnlyChildren(root, {"Quiet", "Object*"});
   if (!known) return known.error();
   DeleteBody body;
   body.quiet = root.child("Quiet").text().as_bool();
   for (pugi::xml_node object : root.children("Object")) {
-    if (body.requests.size() >= kKeysMax) return Malformed("more than 1,000 keys");
+    if (body.requests.size() >= kKeysMax) return MalformedXml("more than 1,000 keys");
     // LastModifiedTime and Size are conditions that no store here can keep in one step.
     known = OnlyChildren(object, {"Key", "VersionId", "ETag"});
     if (!known) return known.error();
@@ -212,10 +212,10 @@ Result<DeleteBody> ParseDelete(std::string_view xml) {
     request.key = std::move(*key);
     request.version_id = std::move(*version_id);
     request.if_match = Unquoted(*etag);
-    if (request.key.empty()) return Malformed("an object without a key");
+    if (request.key.empty()) return MalformedXml("an object without a key");
     body.requests.push_back(std::move(request));
   }
-  if (body.requests.empty()) return Malformed("no objects");
+  if (body.requests.empty()) return MalformedXml("no objects");
   return body;
 }
 
@@ -225,14 +225,15 @@ Result<Tags> ParseTagging(std::string_view xml) {
   if (!root) return root.error();
   Result<void> known = OnlyChildren(*root, {"TagSet"});
   if (!known) return known.error();
-  if (!root->child("TagSet")) return Malformed("no TagSet");
+  if (!root->child("TagSet")) return MalformedXml("no TagSet");
   known = OnlyChildren(root->child("TagSet"), {"Tag*"});
   if (!known) return known.error();
   Tags tags;
   for (pugi::xml_node tag : root->child("TagSet").children("Tag")) {
     known = OnlyChildren(tag, {"Key", "Value"});
     if (!known) return known.error();
-    if (!tag.child("Key") || !tag.child("Value")) return Malformed("a tag has a Key and a Value");
+    if (!tag.child("Key") || !tag.child("Value"))
+      return MalformedXml("a tag has a Key and a Value");
     Result<std::string> key = TextOf(tag.child("Key"));
     if (!key) return key.error();
     Result<std::string> value = TextOf(tag.child("Value"));
@@ -256,7 +257,7 @@ Result<bool> ParseVersioning(std::string_view xml) {
     return GatewayError("NotImplemented", "not implemented here: MfaDelete");
   }
   std::string_view status = root->child("Status").child_value();
-  if (status != "Enabled" && status != "Suspended") return Malformed("no Status");
+  if (status != "Enabled" && status != "Suspended") return MalformedXml("no Status");
   return status == "Enabled";
 }
 

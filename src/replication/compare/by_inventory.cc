@@ -11,8 +11,8 @@ namespace longhaul {
 
 namespace {
 
-constexpr char kCompared[] = "inventory-compared";  // The last one, of a target.
-constexpr int64_t kWaitingBytesMax = 8 << 20;       // As of a comparison that lists.
+constexpr char kCompared[] = "inventory-compared";      // The last one, of a target.
+constexpr int64_t kInventoryWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
 
 }  // namespace
 
@@ -82,7 +82,7 @@ Async<std::unique_ptr<Listing>> ByInventory::Open(Runtime runtime) {
                                 .key = key_,
                                 .name = "manifest.json"},
                                ListingFileKind::kAny, *rule_.source, source.bucket, source.prefix,
-                               {.ordered = false, .waiting_bytes_max = kWaitingBytesMax});
+                               {.ordered = false, .waiting_bytes_max = kInventoryWaitingBytesMax});
   if (!listing) co_return Explained(listing.error());
   // In memory that is taken for this alone.
   co_return SortListing(runtime, std::move(*listing), "");

@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::chrono::seconds kRetryLast{30};
 constexpr std::chrono::seconds kInventoryRetryLast{900};
-constexpr int64_t kWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
-constexpr std::chrono::seconds kLookAgain{1};  // At the Queue, and at a lease.
+constexpr int64_t kComparisonWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
+constexpr std::chrono::seconds kLookAgain{1};            // At the Queue, and at a lease.
 constexpr std::chrono::seconds kLookSeldom{8};
 constexpr std::chrono::milliseconds kLookOften{500};
 // For a message of a thousand objects. What a process that has died held is there again before.
@@ -339,7 +339,7 @@ Async<ReconcileResult> Comparisons::Compare(RuleContext& rule, std::vector<size_
        .key = asked.listing->key,
        .name = rule.rule->source.store + ":" + asked.listing->bucket + "/" + asked.listing->key},
       ListingFileKind::kAny, *rule.source, rule.rule->source.bucket, below,
-      {.waiting_bytes_max = kWaitingBytesMax},
+      {.waiting_bytes_max = kComparisonWaitingBytesMax},
       // Gone since: no event of it is missed by not comparing it.
       [](const Error&, const std::string&) {});
   if (!listing) co_return listing.error();

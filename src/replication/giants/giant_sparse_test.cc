@@ -25,10 +25,10 @@ using testing::ReplicationWorld;
 using testing::SparseRange;
 using testing::StoreOperation;
 
-constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kMebibyte = 1 << 20;
 constexpr uint64_t kObjectBytes = 5ULL << 40;
 // The smallest whole MiB with which 10,000 parts are enough.
-constexpr uint64_t kPartBytes = 525 * kMiB;
+constexpr uint64_t kPartBytes = 525 * kMebibyte;
 constexpr size_t kSegments = 9'987;
 // DynamoDB's row is 400 KB and SQS' message 256 KiB; what one row or message of a giant takes
 // should be far from both, whatever else has to go into them later.
@@ -42,7 +42,7 @@ class SparseGiantTest : public ::testing::Test {
   void Make() {
     world = std::make_unique<ReplicationWorld>();
     world->limits = {};
-    world->target().backend->options.sparse_part_bytes_min = kMiB;
+    world->target().backend->options.sparse_part_bytes_min = kMebibyte;
     MemoryStore direct(world->runtime, world->source().backend);
     ASSERT_TRUE(direct.PutSparse({.bucket = "in", .key = "film"}, kObjectBytes, kPartBytes));
   }
@@ -62,7 +62,7 @@ class SparseGiantTest : public ::testing::Test {
 
   // What the source role does with a hint of the object, or of a segment of it.
   PackResult Pack(std::optional<SegmentHint> segment = std::nullopt) {
-    auto memory = PlanPackMemory(world->limits, 1, 1, 64 * kMiB);
+    auto memory = PlanPackMemory(world->limits, 1, 1, 64 * kMebibyte);
     EXPECT_TRUE(memory) << memory.error().Describe();
     PackItem item{.key = "film",
                   .size_bytes = segment ? segment->size_bytes : kObjectBytes,

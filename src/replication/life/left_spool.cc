@@ -10,13 +10,14 @@ namespace longhaul {
 
 namespace {
 
-constexpr char kPartition[] = "spools";
-constexpr int kPageRows = 1000;
+constexpr char kSpoolsPartition[] = "spools";
+constexpr int kSpoolsPageRows = 1000;
 
 }  // namespace
 
 Async<void> NoteSpools(State& state, std::vector<std::string> rules) {
-  Result<std::vector<std::optional<StateRow>>> noted = co_await state.GetMany(kPartition, rules);
+  Result<std::vector<std::optional<StateRow>>> noted =
+      co_await state.GetMany(kSpoolsPartition, rules);
   if (!noted) co_return noted.error().In("State");
   std::vector<StateWrite> writes;
   for (size_t i = 0; i < rules.size(); ++i) {
@@ -24,7 +25,7 @@ Async<void> NoteSpools(State& state, std::vector<std::string> rules) {
   }
   if (writes.empty()) co_return Ok();
   Result<std::vector<Result<int64_t>>> written =
-      co_await state.WriteMany(kPartition, std::move(writes));
+      co_await state.WriteMany(kSpoolsPartition, std::move(writes));
   if (!written) co_return written.error().In("State");
   for (const Result<int64_t>& row : *written) {
     if (!row) co_return row.error().In("State");
@@ -35,7 +36,8 @@ Async<void> NoteSpools(State& state, std::vector<std::string> rules) {
 Async<std::vector<LeftSpool>> FindLeftSpools(State& state, const std::vector<const Rule*>& rules) {
   std::vector<LeftSpool> left;
   for (std::string after;;) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(kPartition, after, kPageRows);
+    Result<std::vector<StateRow>> rows =
+        co_await state.Scan(kSpoolsPartition, after, kSpoolsPageRows);
     if (!rows) co_return rows.error().In("State");
     for (const StateRow& row : *rows) {
       if (std::ranges::find(rules, row.key, &Rule::id) != rules.end()) continue;
@@ -44,7 +46,7 @@ Async<std::vector<LeftSpool>> FindLeftSpools(State& state, const std::vector<con
       if (kept->hints == 0) continue;
       left.push_back({.rule = row.key, .hints = kept->hints, .more = kept->more});
     }
-    if (rows->size() < kPageRows) co_return left;
+    if (rows->size() < kSpoolsPageRows) co_return left;
     after = std::move(rows->back().key);
   }
 }

@@ -11,7 +11,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr int kPageRows = 1000;
+constexpr int kParkedPageRows = 1000;
 // Servers' messages are quoted; a row has its limit, and a person reads a line or two.
 constexpr size_t kReasonBytesMax = 4096;
 
@@ -85,13 +85,13 @@ Async<bool> LoadKeys(State& state, std::string partition, std::set<std::string>&
                      size_t keys_max) {
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(partition, after, kPageRows);
+    Result<std::vector<StateRow>> rows = co_await state.Scan(partition, after, kParkedPageRows);
     if (!rows) co_return rows.error().In("read what is parked");
     if (rows->empty()) co_return false;
     after = rows->back().key;
     for (StateRow& row : *rows) keys.insert(std::move(row.key));
     if (keys.size() > keys_max) co_return true;
-    if (rows->size() < kPageRows) co_return false;
+    if (rows->size() < kParkedPageRows) co_return false;
   }
 }
 
@@ -100,7 +100,7 @@ Async<uint64_t> CountRows(State& state, std::string partition, int count_max) {
   uint64_t count = 0;
   std::string after;
   while (true) {
-    const int wanted = std::min(kPageRows, count_max - static_cast<int>(count));
+    const int wanted = std::min(kParkedPageRows, count_max - static_cast<int>(count));
     if (wanted <= 0) co_return count;
     Result<std::vector<StateRow>> rows = co_await state.Scan(partition, std::move(after), wanted);
     if (!rows) co_return rows.error().In("read what is parked");
@@ -180,7 +180,7 @@ Async<std::vector<ParkedKey>> ScanParkedArchives(State& state, std::string rule,
 }
 
 Async<void> ParkedPlace::Load() {
-  const bool cheap = keys_.size() + archives_.size() < kPageRows;
+  const bool cheap = keys_.size() + archives_.size() < kParkedPageRows;
   if (loaded_ && !cheap && clock_.SteadyNow() < *loaded_ + kLoadedFor) co_return Ok();
   ++loading_;
   Result<void> read = co_await ReadRows();

@@ -31,7 +31,7 @@ std::vector<ParkedKey> Parked(ReplicationWorld& world, const std::string& target
   return parked ? *parked : std::vector<ParkedKey>();
 }
 
-void SendHint(ReplicationWorld& world, const std::string& key) {
+void HintAt(ReplicationWorld& world, const std::string& key) {
   HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = key}}};
   ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
 }
@@ -88,7 +88,7 @@ TEST(ParkedTest, AKeyThatATargetRefusesHasARowUntilItIsApplied) {
   EXPECT_TRUE(Parked(world, "").empty());
 
   world.target().Heal();
-  SendHint(world, "refused");
+  HintAt(world, "refused");
   world.RunFor(30s);
   EXPECT_TRUE(world.Replicas().contains("refused"));
   EXPECT_TRUE(Parked(world, "t0").empty());
@@ -106,8 +106,8 @@ class RemovedArchiveTest : public ::testing::Test {
     world_.Put("refused", "text");
     Refuse();
     world_.Start();
-    SendHint(world_, "a");
-    SendHint(world_, "refused");
+    HintAt(world_, "a");
+    HintAt(world_, "refused");
     world_.RunFor(60s);
     EXPECT_EQ(Parked(world_, "t0").size(), 1u);
     archive_ = Parked(world_, "t0").front().archive;
@@ -278,7 +278,7 @@ TEST_F(ManyLeftKeysTest, TheTargetWorksOnWhileItForgetsThem) {
   world_.Put("a", "text a");
   Start();
   world_.RunFor(5s);
-  SendHint(world_, "a");
+  HintAt(world_, "a");
   world_.RunFor(10s);
   EXPECT_GT(CountLeft(), 1'000u);
   EXPECT_TRUE(world_.Replicas().contains("a"));
@@ -325,7 +325,7 @@ TEST(ParkedTest, AKeyThatTheSourceRefusesHasARowUntilItIsRead) {
   EXPECT_EQ(parked[0].key, "secret");
   EXPECT_TRUE(parked[0].archive.empty());
   world.source().Heal();
-  SendHint(world, "secret");
+  HintAt(world, "secret");
   world.RunFor(30s);
   EXPECT_TRUE(world.Replicas().contains("secret"));
   EXPECT_TRUE(Parked(world, "").empty());
@@ -378,7 +378,7 @@ TEST(ParkedTest, AConflictHasARowUntilTheKeyIsFree) {
   ASSERT_EQ(Parked(world, "t0").size(), 1u);
   EXPECT_TRUE(Parked(world, "t0")[0].reason.starts_with("conflict: "));
   ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "out", .key = "k"})));
-  SendHint(world, "k");
+  HintAt(world, "k");
   world.RunFor(30s);
   EXPECT_TRUE(Parked(world, "t0").empty());
   world.Stop();
@@ -450,7 +450,7 @@ TEST(ParkedTest, WhatWasDeniedIsReadAnewByItself) {
       return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
     };
     world.Start();
-    for (const std::string& key : keys) SendHint(world, key);
+    for (const std::string& key : keys) HintAt(world, key);
     world.RunFor(2min);
     EXPECT_EQ(Parked(world, "").size(), 20u);
     gets = 0;
@@ -474,7 +474,7 @@ TEST(ParkedTest, WhatWasDeniedForAMomentComesWithinTenMinutes) {
   world.Put("k", "text");
   world.source().decide = Deny(StoreOperation::kGet, "in", "k");
   world.Start();
-  SendHint(world, "k");
+  HintAt(world, "k");
   world.RunFor(60s);
   ASSERT_EQ(Parked(world, "").size(), 1u);
   world.source().Heal();
@@ -626,7 +626,7 @@ TEST(ParkedTest, AKeyThatOneTargetHasIsOwedToTheOther) {
   world.Put("k", "text");
   world.source().decide = Deny(StoreOperation::kGet, "in", "k");
   world.Start();
-  SendHint(world, "k");
+  HintAt(world, "k");
   world.RunFor(60s);
   ASSERT_EQ(Parked(world, "").size(), 1u);
   world.source().Heal();

@@ -10,9 +10,9 @@ namespace longhaul {
 
 namespace {
 
-constexpr char kPartition[] = "rules";
-constexpr int kPageRows = 1000;
-constexpr int kMergeTries = 10;
+constexpr char kRulesPartition[] = "rules";
+constexpr int kRulesPageRows = 1000;
+constexpr int kRulesMergeTries = 10;
 // A retry that nobody has heard is forgotten: whoever asked has gone by then.
 constexpr std::chrono::hours kRequestLifetime{24};
 
@@ -49,7 +49,7 @@ std::optional<BackfillRequest> RequestIn(const StateRow& row) {
 }
 
 Async<void> Write(State& state, StateWrite write) {
-  Result<int64_t> written = co_await state.Write(kPartition, std::move(write));
+  Result<int64_t> written = co_await state.Write(kRulesPartition, std::move(write));
   if (!written) co_return written.error().In("State");
   co_return Ok();
 }
@@ -78,8 +78,8 @@ Async<void> AskForRetry(State& state, std::string rule, SystemTime now) {
 Async<void> AskForBackfill(State& state, std::string rule, BackfillRequest request) {
   const std::string key = rule + "/backfill";
   Result<void> asked;
-  for (int tries = 0; tries < kMergeTries; ++tries) {
-    Result<std::optional<StateRow>> row = co_await state.Get(kPartition, key);
+  for (int tries = 0; tries < kRulesMergeTries; ++tries) {
+    Result<std::optional<StateRow>> row = co_await state.Get(kRulesPartition, key);
     if (!row) co_return row.error().In("State");
     Expected expected = Expected::Absent();
     if (*row) {
@@ -116,7 +116,8 @@ Async<bool> RuleControl::Refresh() {
   Rows rows;
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> page = co_await state_.Scan(kPartition, after, kPageRows);
+    Result<std::vector<StateRow>> page =
+        co_await state_.Scan(kRulesPartition, after, kRulesPageRows);
     if (!page) co_return page.error().In("read what is asked of the rules");
     for (const StateRow& row : *page) {
       const size_t slash = row.key.find('/');
@@ -138,7 +139,7 @@ Async<bool> RuleControl::Refresh() {
         rows.pauses[{rule, what == "pause" ? "" : what.substr(6)}] = pause;
       }
     }
-    if (page->size() < kPageRows) break;
+    if (page->size() < kRulesPageRows) break;
     after = page->back().key;
   }
   const bool changed = !known_ || !(rows == rows_);

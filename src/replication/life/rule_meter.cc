@@ -12,13 +12,13 @@ namespace {
 
 constexpr char kStatusPartition[] = "status";
 constexpr char kTotalsPartition[] = "totals";
-constexpr int kPageRows = 1000;
+constexpr int kMeterPageRows = 1000;
 constexpr size_t kTroubleBytesMax = 500;
 constexpr std::chrono::seconds kRateWindow{60};
 // Of archives under way, each 16 bytes: what comes above it (a target is away or paused for long)
 // counts with the oldest of its archive.
 constexpr size_t kHeardMax = 1'000'000;
-constexpr int kMergeTries = 5;
+constexpr int kMeterMergeTries = 5;
 // Archives of which a receipt came early, or that another process has packed: the newest ones.
 constexpr size_t kEarlyMax = 10'000;
 
@@ -88,7 +88,8 @@ Async<std::vector<RuleNow>> ReadNow(State& state, std::string rule) {
   const std::string prefix = rule + "/";
   std::string after = prefix;
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(kStatusPartition, after, kPageRows);
+    Result<std::vector<StateRow>> rows =
+        co_await state.Scan(kStatusPartition, after, kMeterPageRows);
     if (!rows) co_return rows.error().In("read the status of rule " + rule);
     for (const StateRow& row : *rows) {
       if (!row.key.starts_with(prefix)) co_return all;
@@ -96,7 +97,7 @@ Async<std::vector<RuleNow>> ReadNow(State& state, std::string rule) {
       now.process = row.key.substr(prefix.size());
       all.push_back(std::move(now));
     }
-    if (rows->size() < kPageRows) co_return all;
+    if (rows->size() < kMeterPageRows) co_return all;
     after = rows->back().key;
   }
 }
@@ -407,7 +408,7 @@ void RuleMeter::Show(const std::string& rule, const RuleNow& now, Sight& sight) 
 }
 
 Async<void> RuleMeter::PublishTotals(std::string rule, Sight& sight) {
-  for (int i = 0; i < kMergeTries; ++i) {
+  for (int i = 0; i < kMeterMergeTries; ++i) {
     Result<std::optional<StateRow>> row = co_await state_.Get(kTotalsPartition, rule);
     if (!row) co_return row.error();
     RuleTotals totals;

@@ -24,8 +24,8 @@ std::vector<RuleNow> Running(ReplicationWorld& world) {
   auto now = world.world.Run(ReadNow(world.state, "r"));
   return now ? *now : std::vector<RuleNow>();
 }
-void SendHint(ReplicationWorld& world, const std::string& key,
-              HintOrigin origin = HintOrigin::kWebhook, SystemTime time = {}) {
+void HintFor(ReplicationWorld& world, const std::string& key,
+             HintOrigin origin = HintOrigin::kWebhook, SystemTime time = {}) {
   if (time == SystemTime{}) time = world.world.clock.Now();
   HintMessage message{
       .store = "east", .bucket = "in", .origin = origin, .hints = {{.key = key, .time = time}}};
@@ -62,7 +62,7 @@ TEST(RuleMeterTest, MeasuresFromTheEventToTheReceipt) {
   world.Start();
   world.RunFor(10s);
   world.Put("a", "some text");
-  SendHint(world, "a", HintOrigin::kWebhook, world.world.clock.Now() - 60s);
+  HintFor(world, "a", HintOrigin::kWebhook, world.world.clock.Now() - 60s);
   world.RunFor(30s);
   RuleTotals totals = Totals(world);
   const TargetTotals& target = totals.targets["t0"];
@@ -148,7 +148,7 @@ TEST(RuleMeterTest, TriesDoNotMakeAKeyYounger) {
   world.RunFor(10s);
   world.Put("a", "text");
   world.source().Fails(ErrorKind::kRetryable);
-  SendHint(world, "a");
+  HintFor(world, "a");
   world.RunFor(10min);
   std::vector<RuleNow> running = Running(world);
   ASSERT_EQ(running.size(), 1u);
@@ -171,7 +171,7 @@ TEST(RuleMeterTest, TheOldestPendingKeyIsNamed) {
   const SystemTime first = world.world.clock.Now();
   for (const char* key : {"b", "a", "c"}) {
     world.Put(key, "text");
-    SendHint(world, key);
+    HintFor(world, key);
     world.RunFor(30s);
   }
   std::vector<RuleNow> running = Running(world);

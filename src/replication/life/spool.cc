@@ -12,7 +12,7 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kBatchRows = 500;
-constexpr int kPageRows = 1000;
+constexpr int kHintsPageRows = 1000;
 constexpr int kRoundsMax = 10;  // Of writers that meet on the same keys.
 
 std::string Partition(const std::string& rule) { return "spool/" + rule; }
@@ -21,7 +21,7 @@ struct Place {
   std::string store;  // Empty: by a version that did not write it, as `bucket`.
   std::string bucket;
 };
-struct Row {
+struct SpooledRow {
   Hint hint;
   Place place;
 };
@@ -49,8 +49,8 @@ std::optional<T> Number(std::string_view text) {
 }
 
 // What cannot be read is a hint all the same, of an unknown time.
-Row Decode(std::string key, std::string_view text) {
-  Row row{.hint = {.key = std::move(key)}, .place = {}};
+SpooledRow Decode(std::string key, std::string_view text) {
+  SpooledRow row{.hint = {.key = std::move(key)}, .place = {}};
   Hint& hint = row.hint;
   const std::string_view form = NextField(text);
   if (form != "1" && form != "2") return row;
@@ -146,20 +146,20 @@ Async<bool> SpoolIsEmpty(State& state, const Rule& rule) {
 }
 
 Async<KeptHints> CountKept(State& state, std::string rule) {
-  Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule), "", kPageRows);
+  Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule), "", kHintsPageRows);
   if (!rows) co_return rows.error().In("spool");
-  co_return KeptHints{.hints = rows->size(), .more = rows->size() == kPageRows};
+  co_return KeptHints{.hints = rows->size(), .more = rows->size() == kHintsPageRows};
 }
 
 Async<SpoolSight> LookAtSpool(State& state, const Rule& rule,
                               std::function<bool(const std::string& target)> held) {
-  Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule.id), "", kPageRows);
+  Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule.id), "", kHintsPageRows);
   if (!rows) co_return rows.error().In("spool");
   SpoolSight sight{.empty = rows->empty()};
   for (const StateRow& row : *rows) {
     const size_t slash = std::min(row.key.find('/'), row.key.size() - 1);
     if (held(row.key.substr(0, slash))) continue;
-    Row kept = Decode(row.key.substr(slash + 1), row.value);
+    SpooledRow kept = Decode(row.key.substr(slash + 1), row.value);
     if (!IsOfSource(kept.place.store, kept.place.bucket, rule)) continue;
     const SystemTime heard = kept.hint.heard.value_or(kept.hint.time);
     if (heard == SystemTime{} || (sight.heard && *sight.heard <= heard)) continue;
@@ -174,7 +174,8 @@ Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
   Unspooled result;
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule.id), after, kPageRows);
+    Result<std::vector<StateRow>> rows =
+        co_await state.Scan(Partition(rule.id), after, kHintsPageRows);
     if (!rows) co_return rows.error().In("spool");
     if (rows->empty()) co_return result;
     std::map<std::string, HintMessage> messages;  // By target.
@@ -183,7 +184,7 @@ Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
       const size_t slash = std::min(row.key.find('/'), row.key.size() - 1);
       const std::string target = row.key.substr(0, slash);
       if (held && held(target)) continue;
-      Row kept = Decode(row.key.substr(slash + 1), row.value);
+      SpooledRow kept = Decode(row.key.substr(slash + 1), row.value);
       if (IsOfSource(kept.place.store, kept.place.bucket, rule)) {
         messages[target].hints.push_back(std::move(kept.hint));
         ++result.sent;
@@ -208,7 +209,7 @@ Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
     Result<std::vector<Result<int64_t>>> removed =
         co_await state.WriteMany(Partition(rule.id), std::move(removals));
     if (!removed) co_return removed.error().In("spool");
-    if (rows->size() < kPageRows) co_return result;
+    if (rows->size() < kHintsPageRows) co_return result;
     after = rows->back().key;
   }
 }

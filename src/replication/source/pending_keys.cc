@@ -8,7 +8,7 @@ namespace longhaul {
 namespace {
 
 // Whoever waits looks again after this; longer times need not fit into nanoseconds.
-constexpr std::chrono::hours kWaitMax{1};
+constexpr std::chrono::hours kPendingWaitMax{1};
 
 // What tells a segment from its object, and from the object's other segments.
 std::string SuffixOf(const PendingKey& pending) {
@@ -157,7 +157,8 @@ std::optional<std::chrono::nanoseconds> PendingKeys::NextBatch(SystemTime now,
   WakeReady(now);
   std::optional<std::chrono::nanoseconds> next;
   if (!sleeping_.empty()) {
-    next = std::min<std::chrono::microseconds>(sleeping_.begin()->first.first - now, kWaitMax);
+    next =
+        std::min<std::chrono::microseconds>(sleeping_.begin()->first.first - now, kPendingWaitMax);
   }
   for (const auto& group : groups_) {
     const SteadyTime closes = ClosesAt(group, nothing_comes);

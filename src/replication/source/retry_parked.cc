@@ -14,7 +14,7 @@ namespace longhaul {
 namespace {
 
 constexpr std::chrono::minutes kInterval{1};
-constexpr int kPageRows = 1000;
+constexpr int kRetryPageRows = 1000;
 
 }  // namespace
 
@@ -22,9 +22,9 @@ Async<uint64_t> ParkedRetries::RetryAt(const RuleContext& rule, const std::strin
   const std::string& id = rule.rule->id;
   std::string& after = after_[id + "/" + target];
   Result<std::vector<ParkedKey>> parked =
-      co_await ScanParked(context_.state, id, target, after, kPageRows);
+      co_await ScanParked(context_.state, id, target, after, kRetryPageRows);
   if (!parked) co_return parked.error();
-  after = std::ssize(*parked) < kPageRows ? "" : parked->back().key;
+  after = std::ssize(*parked) < kRetryPageRows ? "" : parked->back().key;
   const SystemTime now = context_.runtime.clock.Now();
   std::vector<size_t> meant;
   for (size_t i = 0; i < rule.targets.size(); ++i) {

@@ -22,7 +22,7 @@ constexpr std::chrono::minutes kLeftToOthers{90};
 constexpr std::chrono::minutes kWithoutRow{10};
 // Whoever has taken its receipts forgets its keys by then.
 constexpr std::chrono::minutes kJustGone{1};
-constexpr int kPageRows = 1000;
+constexpr int kUntoldPageRows = 1000;
 constexpr std::string_view kGone = "gone=";
 
 std::string Partition(const std::string& rule) { return "untold/" + rule; }
@@ -54,7 +54,7 @@ asio::awaitable<void> UntoldArchives::Load() {
     std::string after;
     for (bool more = true; more;) {
       Result<std::vector<StateRow>> rows =
-          co_await context_.state.Scan(Partition(id), after, kPageRows);
+          co_await context_.state.Scan(Partition(id), after, kUntoldPageRows);
       if (!rows) {
         context_.runtime.log.Warning("archives that wait are not known yet",
                                      {{"rule", id}, rows.error()});
@@ -73,7 +73,7 @@ asio::awaitable<void> UntoldArchives::Load() {
         }
         archives_.try_emplace(row.key, std::move(untold));
       }
-      more = rows->size() == kPageRows;
+      more = rows->size() == kUntoldPageRows;
       if (more) after = std::move(rows->back().key);
     }
     loaded_.insert(id);

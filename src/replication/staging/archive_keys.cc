@@ -12,7 +12,7 @@ namespace {
 std::string Partition(const std::string& archive) { return "archive/" + archive; }
 // A row has up to 240 KiB (events/hint.h), so a page has 4 MB. Keys are percent-encoded there:
 // 10,000 of the longest, none of their bytes ASCII, take some 130 rows.
-constexpr int kPageRows = 16;
+constexpr int kKeysPageRows = 16;
 // The rows of keys are numbered; those of targets come behind them.
 constexpr std::string_view kTold = "told/";
 
@@ -59,12 +59,13 @@ Async<std::vector<std::string>> RecallArchiveKeys(State& state, std::string arch
   std::vector<std::string> bodies;
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(archive), after, kPageRows);
+    Result<std::vector<StateRow>> rows =
+        co_await state.Scan(Partition(archive), after, kKeysPageRows);
     if (!rows) co_return rows.error().In("recall the keys of an archive");
     for (StateRow& row : *rows) {
       if (!row.key.starts_with(kTold)) bodies.push_back(std::move(row.value));
     }
-    if (rows->size() < kPageRows) co_return bodies;
+    if (rows->size() < kKeysPageRows) co_return bodies;
     after = std::move(rows->back().key);
   }
 }
@@ -88,10 +89,11 @@ Async<void> RememberTold(State& state, SystemTime now, std::string archive,
 Async<std::vector<std::string>> RecallTold(State& state, std::string archive) {
   std::vector<std::string> targets;
   for (std::string after(kTold);;) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(archive), after, kPageRows);
+    Result<std::vector<StateRow>> rows =
+        co_await state.Scan(Partition(archive), after, kKeysPageRows);
     if (!rows) co_return rows.error().In("recall who told of an archive");
     for (const StateRow& row : *rows) targets.push_back(row.key.substr(kTold.size()));
-    if (rows->size() < kPageRows) co_return targets;
+    if (rows->size() < kKeysPageRows) co_return targets;
     after = std::move(rows->back().key);
   }
 }
@@ -100,10 +102,11 @@ Async<void> ForgetArchiveKeys(State& state, SystemTime now, std::string archive)
   const SystemTime end = UlidTime(archive) + kArchiveKeysKept;
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(archive), after, kPageRows);
+    Result<std::vector<StateRow>> rows =
+        co_await state.Scan(Partition(archive), after, kKeysPageRows);
     if (!rows) co_return rows.error();
     if (rows->empty()) co_return Ok();
-    const bool last = rows->size() < kPageRows;
+    const bool last = rows->size() < kKeysPageRows;
     after = rows->back().key;
     std::vector<StateWrite> removals;
     for (StateRow& row : *rows) {

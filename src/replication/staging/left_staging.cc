@@ -11,7 +11,7 @@ namespace longhaul {
 namespace {
 
 constexpr char kPartition[] = "stagings";
-constexpr int kPageRows = 1000;
+constexpr int kLeftPageRows = 1000;
 
 // "<rule>/<target>/<store:bucket/prefix>": the first two have no "/" in them.
 std::string KeyOf(const Rule& rule, const Target& target) {
@@ -47,10 +47,10 @@ Async<std::vector<StateRow>> Noted(State& state) {
   std::vector<StateRow> noted;
   while (true) {
     Result<std::vector<StateRow>> rows =
-        co_await state.Scan(kPartition, noted.empty() ? "" : noted.back().key, kPageRows);
+        co_await state.Scan(kPartition, noted.empty() ? "" : noted.back().key, kLeftPageRows);
     if (!rows) co_return rows.error().In("State");
     std::move(rows->begin(), rows->end(), std::back_inserter(noted));
-    if (rows->size() < kPageRows) co_return noted;
+    if (rows->size() < kLeftPageRows) co_return noted;
   }
 }
 

@@ -13,7 +13,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr int kPageRows = 1000;
+constexpr int kStagingPageRows = 1000;
 constexpr size_t kPieceBytes = 256 << 10;
 // Receipts wait while a pass uploads; the next pass begins at once and brings the next ones.
 constexpr int kUploadsPerPass = 2;
@@ -91,7 +91,8 @@ Async<LocalArchives> ReadLocalStaging(State& state, const RuleContext& rule,
   // In this order: whatever the rows tell of was there before the listing, or is gone.
   std::vector<StateRow> rows;
   for (std::string after;;) {
-    Result<std::vector<StateRow>> page = co_await state.Scan(Partition(rule), after, kPageRows);
+    Result<std::vector<StateRow>> page =
+        co_await state.Scan(Partition(rule), after, kStagingPageRows);
     if (!page) co_return page.error().In("local staging");
     if (page->empty()) break;
     after = page->back().key;

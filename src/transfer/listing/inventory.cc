@@ -16,7 +16,7 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kManifestBytesMax = 64 << 20;  // 200,000 files.
-constexpr size_t kPageObjects = 1000;
+constexpr size_t kInventoryPageObjects = 1000;
 
 std::string_view Trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -42,7 +42,7 @@ class InventoryListing : public PagedListing {
  protected:
   Async<std::vector<ListedObject>> NextPage() override {
     std::vector<ListedObject> page;
-    while (page.size() < kPageObjects) {
+    while (page.size() < kInventoryPageObjects) {
       if (lines_ == nullptr) {
         if (next_file_ == manifest_.files.size()) break;
         Result<std::unique_ptr<TextLines>> opened = co_await Open(manifest_.files[next_file_++]);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kHeadBegins = R"({"longhaul_listing":)";
 constexpr int kFormat = 1;
-constexpr size_t kPageObjects = 1000;
+constexpr size_t kKeptPageObjects = 1000;
 
 void AppendMember(std::string& to, std::string_view name, std::string_view text) {
   to += ",\"";
@@ -63,7 +63,7 @@ class KeepingListing : public PagedListing {
   Async<std::vector<ListedObject>> NextPage() override {
     std::vector<ListedObject> page;
     std::string text;
-    while (page.size() < kPageObjects) {
+    while (page.size() < kKeptPageObjects) {
       ListedObject object;
       if (!source_->TakeReady(object)) {
         if (!page.empty()) break;
@@ -240,7 +240,7 @@ Result<std::optional<ListedObject>> KeptListing::Parse(std::string_view line) {
 
 Async<std::vector<ListedObject>> KeptListing::NextPage() {
   std::vector<ListedObject> page;
-  while (!ended_ && page.size() < kPageObjects) {
+  while (!ended_ && page.size() < kKeptPageObjects) {
     std::string_view line;
     if (!lines_->TakeReady(line)) {
       Result<std::optional<std::string_view>> next = co_await lines_->Next();

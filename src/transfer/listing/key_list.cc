@@ -12,10 +12,10 @@ namespace longhaul {
 
 namespace {
 
-constexpr size_t kPageObjects = 256;
+constexpr size_t kKeyListPageObjects = 256;
 constexpr int kLooksMax = 64;
 
-std::string_view Trimmed(std::string_view text) {
+std::string_view TrimmedName(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r";
   size_t from = text.find_first_not_of(kBlanks);
   if (from == text.npos) return {};
@@ -25,7 +25,7 @@ std::string_view Trimmed(std::string_view text) {
 Result<std::optional<ListedObject>> FromName(KeyListKind kind, std::string_view line,
                                              std::string_view prefix) {
   if (kind == KeyListKind::kNames) {
-    line = Trimmed(line);
+    line = TrimmedName(line);
     if (line.starts_with('#') || line.starts_with(';')) return std::nullopt;
     if (line.starts_with('/')) line.remove_prefix(1);
   }
@@ -67,7 +67,7 @@ Result<std::string> TextIfThere(const JsonView& view, std::initializer_list<cons
 
 Result<std::optional<ListedObject>> FromJson(std::string_view line, std::string_view bucket,
                                              bool& known) {
-  if (Trimmed(line).empty()) return std::nullopt;
+  if (TrimmedName(line).empty()) return std::nullopt;
   Result<boost::json::value> json = ParseJson(line);
   if (!json) return json.error();
   JsonView view(*json);
@@ -150,7 +150,7 @@ class KeyListing : public PagedListing {
   Async<std::vector<ListedObject>> NextPage() override {
     std::vector<ListedObject> page;
     while (page.empty() && !ended_) {
-      page.reserve(kPageObjects);  // What is looked at must stay where it is.
+      page.reserve(kKeyListPageObjects);  // What is looked at must stay where it is.
       Result<void> read = co_await Read(page);
       Result<void> looked = co_await looks_.Join();
       if (!read) co_return read.error();
@@ -169,7 +169,7 @@ class KeyListing : public PagedListing {
 
  private:
   Async<void> Read(std::vector<ListedObject>& page) {
-    while (page.size() < kPageObjects && errors_.size() < kPageObjects) {
+    while (page.size() < kKeyListPageObjects && errors_.size() < kKeyListPageObjects) {
       std::string_view line;
       if (!lines_->TakeReady(line)) {
         Result<std::optional<std::string_view>> next = co_await lines_->Next();

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace longhaul {
 
 // IANA media types of what people keep in buckets; a server that knows none serves downloads.
@@ -51,7 +53,7 @@ std::string ContentTypeOf(std::string_view key) {
   size_t dot = key.rfind('.');
   if (dot == std::string_view::npos || key.find('/', dot) != std::string_view::npos) return "";
   std::string extension(key.substr(dot + 1));
-  for (char& c : extension) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  for (char& c : extension) c = LowerAscii(c);
   for (const auto& [name, type] : kTypes) {
     if (name == extension) return std::string(type);
   }

@@ -18,7 +18,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr size_t kPieceBytes = 1 << 20;
+constexpr size_t kPartPieceBytes = 1 << 20;
 
 Error NoSuchUpload(const MultipartUpload& upload) {
   return NotFound(FilePathOf(upload.bucket, upload.key) + ": no such upload", "NoSuchUpload");
@@ -145,9 +145,9 @@ Async<UploadedPart> LocalFolder::UploadPart(const MultipartUpload& upload, int n
     Result<void> written = co_await runtime_.pool.Run([&] { return write(*whole); });
     if (!written) co_return written.error();
   } else {
-    auto buffer = std::make_unique_for_overwrite<std::byte[]>(kPieceBytes);
+    auto buffer = std::make_unique_for_overwrite<std::byte[]>(kPartPieceBytes);
     for (uint64_t left = body.size_bytes(); left > 0;) {
-      const size_t want = std::min<uint64_t>(kPieceBytes, left);
+      const size_t want = std::min<uint64_t>(kPartPieceBytes, left);
       Result<size_t> count = co_await body.Read(std::span(buffer.get(), want));
       if (!count) co_return count.error();
       if (*count == 0) co_return Corrupt("the body of a part ended early");
@@ -157,7 +157,7 @@ Async<UploadedPart> LocalFolder::UploadPart(const MultipartUpload& upload, int n
       if (!written) co_return written.error();
     }
     // Its end says whether the bytes were right.
-    Result<size_t> end = co_await body.Read(std::span(buffer.get(), kPieceBytes));
+    Result<size_t> end = co_await body.Read(std::span(buffer.get(), kPartPieceBytes));
     if (!end) co_return end.error();
   }
   checksum.value = Base64Encode(hasher->Finish());

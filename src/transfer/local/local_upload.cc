@@ -24,7 +24,7 @@ constexpr std::string_view kFirstLine = "longhaul parts 1";
 constexpr std::string_view kFolderBegin = ".longhaul-";
 constexpr std::string_view kFolderEnd = ".part";
 constexpr size_t kNameDigits = 16;
-constexpr size_t kPieceBytes = 1 << 20;
+constexpr size_t kUploadPieceBytes = 1 << 20;
 constexpr uint64_t kPartsMax = 10'000;
 
 constexpr std::array<std::pair<ChecksumAlgorithm, std::string_view>, 5> kAlgorithms = {
@@ -104,9 +104,9 @@ Result<void> WriteAll(int fd, std::string_view text, const std::string& path) {
 // Feeds `take` a range of a file. False: it ends early, or cannot be read.
 template <class Take>
 bool EachPiece(int fd, ByteRange range, const Take& take) {
-  auto buffer = std::make_unique_for_overwrite<std::byte[]>(kPieceBytes);
+  auto buffer = std::make_unique_for_overwrite<std::byte[]>(kUploadPieceBytes);
   while (range.size_bytes > 0) {
-    const size_t want = std::min<uint64_t>(kPieceBytes, range.size_bytes);
+    const size_t want = std::min<uint64_t>(kUploadPieceBytes, range.size_bytes);
     const ssize_t count = ::pread(fd, buffer.get(), want, static_cast<off_t>(range.offset_bytes));
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return false;

@@ -17,8 +17,8 @@ using testing::MemoryStore;
 using testing::MemoryStoreBackend;
 using testing::StoreOperation;
 
-constexpr uint64_t kPartBytes = 4 << 10;
-constexpr uint64_t kObjectBytes = 5 * kPartBytes;
+constexpr uint64_t kPinPartBytes = 4 << 10;
+constexpr uint64_t kPinObjectBytes = 5 * kPinPartBytes;
 
 // Reads take their time; every third one breaks off, where told.
 class SlowReads : public testing::FaultPlan {
@@ -29,7 +29,7 @@ class SlowReads : public testing::FaultPlan {
     Fault fault;
     if (operation != StoreOperation::kGet) return fault;
     fault.delay = std::chrono::milliseconds(random_.Below(most_ms));
-    if (cuts && random_.Below(3) == 0) fault.cut_body_after_bytes = random_.Below(kPartBytes);
+    if (cuts && random_.Below(3) == 0) fault.cut_body_after_bytes = random_.Below(kPinPartBytes);
     return fault;
   }
   uint64_t most_ms = 60;
@@ -78,7 +78,7 @@ class CopyPinTest : public ::testing::Test {
     for (int state = 0; !stop; ++state) {
       Result<PutResult> put =
           co_await PutText(store, {.bucket = "from", .key = "k"},
-                           std::string(kObjectBytes, static_cast<char>('a' + state % 26)));
+                           std::string(kPinObjectBytes, static_cast<char>('a' + state % 26)));
       EXPECT_TRUE(put);
       co_await world.clock.Sleep(std::chrono::milliseconds(100));
     }
@@ -104,7 +104,7 @@ class CopyPinTest : public ::testing::Test {
       }
       const auto* copy = there.Find("to", "k");
       if (copy == nullptr) continue;
-      EXPECT_EQ(copy->bytes->size(), kObjectBytes);
+      EXPECT_EQ(copy->bytes->size(), kPinObjectBytes);
       // Of one state: all bytes are like the first.
       EXPECT_EQ(copy->bytes->find_first_not_of(copy->bytes->front()), std::string::npos)
           << "torn in turn " << turn;
@@ -136,14 +136,14 @@ class CopyPinTest : public ::testing::Test {
 
 // Parts of two states would be an object that never was.
 TEST_F(CopyPinTest, PartsAreOfOneState) {
-  Tally tally = Copy(false, {.multipart_threshold_bytes = 1, .part_size_bytes = kPartBytes});
+  Tally tally = Copy(false, {.multipart_threshold_bytes = 1, .part_size_bytes = kPinPartBytes});
   EXPECT_GT(tally.started_over + tally.gave_up, 20);
 }
 
 // Some servers answer a ranged GET with whatever is there, whatever If-Match says.
 TEST_F(CopyPinTest, PartsAreOfOneStateWhereIfMatchIsIgnored) {
   deaf = true;
-  Tally tally = Copy(false, {.multipart_threshold_bytes = 1, .part_size_bytes = kPartBytes});
+  Tally tally = Copy(false, {.multipart_threshold_bytes = 1, .part_size_bytes = kPinPartBytes});
   EXPECT_GT(tally.started_over + tally.gave_up, 20);
 }
 
@@ -159,7 +159,7 @@ TEST_F(CopyPinTest, TheRestOfABodyIsOfTheSameState) {
 
 // The server copies the parts by itself; one that ignores the condition must not mix them either.
 TEST_F(CopyPinTest, PartsCopiedByTheStoreAreOfOneState) {
-  backend->options.capabilities.copy_size_bytes_max = kPartBytes;
+  backend->options.capabilities.copy_size_bytes_max = kPinPartBytes;
   for (bool ignored : {false, true}) {
     deaf = ignored;
     Tally tally = Copy(true, {});
@@ -214,10 +214,10 @@ class GoneOnce : public testing::FaultPlan {
 // Deleted and written anew while the store copies its parts: in a bucket with versions the part
 // between the two finds a delete marker.
 TEST_F(CopyPinTest, WhatIsGoneForAPartIsLookedAtAnew) {
-  backend->options.capabilities.copy_size_bytes_max = kPartBytes;
+  backend->options.capabilities.copy_size_bytes_max = kPinPartBytes;
   MemoryStore direct(world.runtime, backend);
-  ASSERT_TRUE(
-      world.Run(PutText(direct, {.bucket = "from", .key = "k"}, std::string(kObjectBytes, 'a'))));
+  ASSERT_TRUE(world.Run(
+      PutText(direct, {.bucket = "from", .key = "k"}, std::string(kPinObjectBytes, 'a'))));
   for (const char* code : {"NoSuchKey", "DeleteMarker"}) {
     GoneOnce gone(code);
     MemoryStore store(world.runtime, backend, &gone);

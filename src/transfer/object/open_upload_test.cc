@@ -23,8 +23,8 @@ using testing::MemoryStore;
 using testing::MemoryStoreBackend;
 using testing::StoreOperation;
 
-constexpr uint64_t kPartBytes = 8 << 10;
-constexpr uint64_t kObjectBytes = 5 * kPartBytes - 100;
+constexpr uint64_t kOpenPartBytes = 8 << 10;
+constexpr uint64_t kOpenObjectBytes = 5 * kOpenPartBytes - 100;
 
 // Denies what would come next, which leaves the upload as it is, as a kill does.
 class Killed : public testing::FaultPlan {
@@ -58,7 +58,7 @@ class OpenUploadTest : public ::testing::Test {
     MemoryStore store(world.runtime, from);
     ASSERT_TRUE(
         world.Run(PutText(store, {.bucket = "from", .key = "k", .metadata = {{"colour", colour}}},
-                          std::string(kObjectBytes, 'x'))));
+                          std::string(kOpenObjectBytes, 'x'))));
   }
 
   // One process, which is gone afterwards.
@@ -70,7 +70,7 @@ class OpenUploadTest : public ::testing::Test {
     owner.started += ++processes;  // None that lives.
     UploadRecords records(world.runtime, state, owner, "run", "");
     options.multipart_threshold_bytes = 1;
-    options.part_size_bytes = kPartBytes;
+    options.part_size_bytes = kOpenPartBytes;
     if (recorded) options.uploads = &records;
     return world.Run(CopyObject(world.runtime, {.store = source, .bucket = "from", .key = "k"},
                                 {.store = target, .bucket = "to", .key = "k"}, options));
@@ -88,7 +88,7 @@ class OpenUploadTest : public ::testing::Test {
 // What it was created with is put right by a copy onto itself, in parts if it is large. Its own
 // object must not pass for one that was there before: it would be said to have been left alone.
 TEST_F(OpenUploadTest, WhatAFoundUploadBecameIsPutRightWhateverMayBeReplaced) {
-  to->options.capabilities.copy_size_bytes_max = 2 * kPartBytes;
+  to->options.capabilities.copy_size_bytes_max = 2 * kOpenPartBytes;
   for (bool heeds : {true, false}) {
     to->options.capabilities.complete_if_match = heeds;
     for (bool absent : {true, false}) {
@@ -109,7 +109,7 @@ TEST_F(OpenUploadTest, WhatAFoundUploadBecameIsPutRightWhateverMayBeReplaced) {
       PutSource("blue");
       Result<CopyOutcome> done = Copy(options);
       ASSERT_TRUE(done) << done.error().Describe();
-      EXPECT_EQ(done->found_bytes, 2 * kPartBytes);
+      EXPECT_EQ(done->found_bytes, 2 * kOpenPartBytes);
       EXPECT_EQ(ColourThere(), "blue");
       EXPECT_TRUE(to->buckets["to"].uploads.empty());
     }
