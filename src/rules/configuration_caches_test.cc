@@ -49,6 +49,17 @@ TEST_F(ConfigurationCaches, ReadsAllFields) {
   EXPECT_EQ(cache.events, CacheEvents::kRefresh);
 }
 
+// 0 takes an earlier budget away; none leaves it as it is.
+TEST_F(ConfigurationCaches, ABudgetOfZeroIsNotNoBudget) {
+  const std::string ends = "source: \"a:x\", to: \"b:y\", ttl: 1h";
+  Result<std::vector<CacheSettings>> loaded = Load("  - { id: c, " + ends + ", budget: 0 }\n");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->front().budget_bytes, std::optional<uint64_t>(0));
+  loaded = Load("  - { id: c, " + ends + " }\n");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->front().budget_bytes, std::nullopt);
+}
+
 // A directory bucket is what a cache is for; as a source it cannot be compared in order.
 TEST_F(ConfigurationCaches, TakesDirectoryBuckets) {
   Result<std::vector<CacheSettings>> loaded = Load(

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <functional>
 #include <regex>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/units.h"
 #include "rules/configuration.h"
 #include "rules/price_list.h"
 
@@ -225,6 +227,66 @@ TEST(ConfigurationSchemaTest, EveryDefinitionIsUsed) {
   const value schema = boost::json::parse(text);
   for (const auto& [name, definition] : schema.at("$defs").as_object()) {
     EXPECT_TRUE(text.contains("\"#/$defs/" + std::string(name) + "\"")) << name;
+  }
+}
+
+// The pattern of the definition, or of the only way of several that is text.
+std::regex PatternOf(const value& definition) {
+  const value* pattern = definition.as_object().if_contains("pattern");
+  for (size_t i = 0; pattern == nullptr; ++i) {
+    pattern = definition.at("anyOf").at(i).as_object().if_contains("pattern");
+  }
+  return std::regex(std::string(pattern->as_string()));
+}
+
+TEST(ConfigurationSchemaTest, DurationsAndSizesAreWhatTheLoaderReads) {
+  const value definitions = boost::json::parse(ConfigurationSchema()).at("$defs");
+  const std::regex duration = PatternOf(definitions.at("duration"));
+  const std::regex size = PatternOf(definitions.at("size"));
+  std::vector<std::string> texts{"",    " ",     "s",      "1 s",   " 1s",
+                                 "1s ", "1h30m", "1h 30m", "30m1h", "1.5h2"};
+  for (const char* number : {"0", "1", "17", "1.5", ".5", "1.", "1e3", "-1", "+1", "1,5", "0x1"}) {
+    for (const char* unit :
+         {"",  "ms",  "s",  "S",   "m",  "min", "Min", "mins", "h",   "H",   "d",   "D",
+          "w", "us",  "B",  "b",   "k",  "K",   "KB",  "kb",   "KiB", "kib", "Kib", "Ki",
+          "M", "MiB", "mb", "GiB", "gB", "G",   "TiB", "tb",   "PiB", "iB"}) {
+      texts.push_back(std::string(number) + unit);
+      texts.push_back(std::string(number) + " " + unit);
+    }
+  }
+  int durations = 0;
+  int sizes = 0;
+  for (const std::string& text : texts) {
+    const bool is_duration = static_cast<bool>(ParseDuration(text));
+    const bool is_size = static_cast<bool>(ParseSize(text));
+    EXPECT_EQ(std::regex_search(text, duration), is_duration) << text;
+    EXPECT_EQ(std::regex_search(text, size), is_size) << text;
+    durations += is_duration ? 1 : 0;
+    sizes += is_size ? 1 : 0;
+  }
+  EXPECT_GE(durations, 20);
+  EXPECT_GE(sizes, 40);
+}
+
+TEST(ConfigurationSchemaTest, StoresHaveTheNamesThatTheLoaderTakes) {
+  const value schema = boost::json::parse(ConfigurationSchema());
+  const value& names = schema.at("properties").at("stores").at("propertyNames");
+  const std::regex pattern = PatternOf(names);
+  const array& reserved = names.at("not").at("enum").as_array();
+  for (const std::string& name :
+       {std::string("a"), std::string("A.b_c-9"), std::string(64, 'x'), std::string(65, 'x'),
+        std::string("..."), std::string("."), std::string(".."), std::string("s3"),
+        std::string("S3"), std::string("file"), std::string("a b"), std::string("a/b"),
+        std::string("a:b"), std::string("\u00e9")}) {
+    const object file{{"version", 1},
+                      {"site", "here"},
+                      {"stores", object{{name, object{{"type", "file"}, {"root", "x"}}}}}};
+    const bool taken =
+        static_cast<bool>(ParseConfiguration(boost::json::serialize(file), "schema.yaml", "/there",
+                                             [](std::string_view) { return std::nullopt; }));
+    const bool of_schema = std::regex_search(name, pattern) &&
+                           std::ranges::find(reserved, value(name)) == reserved.end();
+    EXPECT_EQ(of_schema, taken) << name;
   }
 }
 
