@@ -1,6 +1,6 @@
 # longhaul_units(SOURCES): the list named SOURCES with neighbours of a folder joined, a few at
 # a time, into a generated file that includes them. What they have in common, headers and instances of
-# templates, is compiled once, and that is more than half of all. A file with options or definitions
+# templates, is compiled once, and that is about half of all. A file with options or definitions
 # of its own stays alone.
 #
 # Where a unit ends is told by the name of the file that begins the next one, so that one file more or
